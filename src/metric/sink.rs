@@ -1,0 +1,1 @@
+//! Sinks: where the values of one series go.

@@ -1,0 +1,88 @@
+//! Protocol clients: values in, values out. Knows neither metrics nor scripts.
+//!
+//! A VU owns an [`http::Client`]: its connections, its cookies. A call makes one or, with redirects, several
+//! [`Exchange`]s; the caller turns them into metrics. Futures here are polled on a worker's own stack.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ::http::{HeaderMap, Method};
+use bytes::Bytes;
+use url::Url;
+
+use crate::fault::Fault;
+
+pub mod body;
+pub mod connection;
+pub mod cookies;
+pub mod dns;
+pub mod http;
+pub mod tls;
+
+/// How long each phase of an exchange took; zero where it did not happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// From wanting to send until a connection was ready, phases of opening it included.
+    pub blocked: Duration,
+    /// Name resolution; none when the connection was reused or the host is an address.
+    pub looking_up: Option<Duration>,
+    /// TCP connect; none when the connection was reused.
+    pub connecting: Option<Duration>,
+    /// TLS handshake; none without TLS and on a reused connection.
+    pub tls_handshaking: Option<Duration>,
+    /// From the first to the last byte written.
+    pub sending: Duration,
+    /// From the last byte written to the first byte read.
+    pub waiting: Duration,
+    /// From the first byte read to the last.
+    pub receiving: Duration,
+}
+
+impl Timings {
+    /// Sending, waiting and receiving together: what the target is answerable for (k6's `http_req_duration`).
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.sending + self.waiting + self.receiving
+    }
+}
+
+/// One request and what became of it: one line on the wire, so a redirect makes several.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The method that was sent.
+    pub method: Method,
+    /// The URL that was asked for.
+    pub url: Url,
+    /// The status; 0 when there was no response.
+    pub status: u16,
+    /// The response's headers.
+    pub headers: HeaderMap,
+    /// The body as it came, not decompressed; empty when it was discarded.
+    pub body: Bytes,
+    /// The phases.
+    pub timings: Timings,
+    /// Whether the connection had served an earlier request.
+    pub reused: bool,
+    /// Bytes written to the socket for it, TLS and headers included.
+    pub bytes_sent: u64,
+    /// Bytes read from the socket for it.
+    pub bytes_received: u64,
+    /// The address that was connected to.
+    pub remote: Option<SocketAddr>,
+    /// `HTTP/1.1`; none when there was no response.
+    pub protocol: Option<&'static str>,
+    /// `TLS 1.3`; none without TLS.
+    pub tls_version: Option<&'static str>,
+    /// Why it failed on the way; a status of 4xx or 5xx is no error here.
+    pub error: Option<NetError>,
+}
+
+/// A failure on the way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct NetError {
+    /// The class: its stable number, its side, its short message.
+    pub fault: Fault,
+    /// What happened in this case: `connect to 127.0.0.1:1 failed: connection refused`.
+    pub detail: String,
+}

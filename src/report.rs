@@ -1,0 +1,285 @@
+//! The result of a run: what every summary renders, and what `--summary-export` writes.
+//!
+//! Serialised with serde, a [`Report`] *is* the `loadr/summary/v1` document (schema in `docs/summary.schema.json`).
+//! Times are milliseconds as fractions with microsecond resolution, unless a name says otherwise.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Side;
+
+/// The value of [`Report::schema`].
+pub const SCHEMA: &str = "loadr/summary/v1";
+
+/// A finished run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// What was run.
+    pub run: RunInfo,
+    /// Whether it passed, and why not.
+    pub verdict: Verdict,
+    /// Metrics by name, and sub-metrics by selector (`http_req_duration{name:item}`) where a threshold selects one.
+    pub metrics: BTreeMap<String, MetricSummary>,
+    /// Requests by name and method.
+    pub requests: Vec<RequestSummary>,
+    /// Checks by group and name.
+    pub checks: Vec<CheckSummary>,
+    /// Thresholds in the order in which they were given.
+    pub thresholds: Vec<ThresholdSummary>,
+    /// Errors, the most frequent first.
+    pub errors: Vec<ErrorSummary>,
+    /// How the generator itself fared.
+    pub generator: GeneratorSummary,
+    /// What happened second by second.
+    pub series: Series,
+    /// What the user should know about the run: bounds that were hit, options that were adjusted.
+    pub warnings: Vec<String>,
+}
+
+/// What was run, how and when.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// A UUID.
+    pub id: String,
+    /// The script's path as it was given.
+    pub script: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// How long the load lasted, in seconds, without setup and teardown.
+    pub duration_s: f64,
+    /// The seed of all random choices.
+    pub seed: u64,
+    /// loadr's version.
+    pub loadr_version: String,
+    /// The most VUs that the run could have.
+    pub vus_max: u64,
+    /// The command line, with values that look like secrets left out.
+    pub args: Vec<String>,
+    /// The scenarios, in the order of the plan.
+    pub scenarios: Vec<ScenarioInfo>,
+}
+
+/// A scenario of the plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioInfo {
+    /// Its name.
+    pub name: String,
+    /// Its executor's name.
+    pub executor: String,
+    /// The journey it runs.
+    pub exec: String,
+    /// One line that says what it does: `ramping-vus: 0 to 200 over 30s, 200 for 2m`.
+    pub description: String,
+}
+
+/// Whether the run passed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether it did.
+    pub passed: bool,
+    /// Why not, in plain words, the gravest first; empty when it passed.
+    pub reasons: Vec<String>,
+}
+
+/// One metric, or one sub-metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum MetricSummary {
+    /// Adds up.
+    Counter {
+        /// The sum.
+        count: f64,
+        /// The sum a second.
+        rate: f64,
+    },
+    /// Keeps the latest.
+    Gauge {
+        /// The latest value.
+        value: f64,
+        /// The smallest.
+        min: f64,
+        /// The largest.
+        max: f64,
+    },
+    /// A share.
+    Rate {
+        /// Between 0 and 1.
+        rate: f64,
+        /// Values that were true.
+        passes: u64,
+        /// Values that were false.
+        fails: u64,
+    },
+    /// A distribution.
+    Trend {
+        /// `ms` for times, empty for plain numbers, `bytes` for data.
+        unit: String,
+        /// How many values.
+        count: u64,
+        /// The figures.
+        #[serde(flatten)]
+        stats: TrendStats,
+    },
+}
+
+/// The figures of a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrendStats {
+    /// The smallest.
+    pub min: f64,
+    /// The mean.
+    pub avg: f64,
+    /// The median.
+    pub med: f64,
+    /// The largest.
+    pub max: f64,
+    /// The 90th percentile.
+    pub p90: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The 99.9th percentile.
+    #[serde(rename = "p99.9")]
+    pub p99_9: f64,
+}
+
+/// Requests of one name and method.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestSummary {
+    /// The request's name: as the script gave it, or its URL with ids taken out.
+    pub name: String,
+    /// The HTTP method.
+    pub method: String,
+    /// How many were made.
+    pub count: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many a second.
+    pub rate: f64,
+    /// Bytes written for them.
+    pub bytes_sent: u64,
+    /// Bytes read for them.
+    pub bytes_received: u64,
+    /// Their durations.
+    pub duration: TrendStats,
+    /// How many had which status; `0` stands for no response.
+    pub statuses: BTreeMap<String, u64>,
+}
+
+/// One check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CheckSummary {
+    /// Its name.
+    pub name: String,
+    /// The group it was made in, `outer::inner`; empty outside of groups.
+    pub group: String,
+    /// How often it held.
+    pub passes: u64,
+    /// How often it did not.
+    pub fails: u64,
+}
+
+/// One threshold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdSummary {
+    /// The metric, with its selector: `http_req_duration{name:item}`.
+    pub metric: String,
+    /// The expression as it was given.
+    pub expression: String,
+    /// Whether it held.
+    pub ok: bool,
+    /// What was found; none when there was no data.
+    pub value: Option<f64>,
+}
+
+/// Failures of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorSummary {
+    /// The stable numeric class.
+    pub code: u32,
+    /// What failed.
+    pub message: String,
+    /// Whose side failed.
+    pub side: Side,
+    /// How often.
+    pub count: u64,
+    /// When it was first seen, in seconds from the start.
+    pub first_at_s: f64,
+    /// One case in full.
+    pub example: String,
+}
+
+/// How the generator fared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorSummary {
+    /// Whether it shaped the result.
+    pub limited: bool,
+    /// Why that is believed.
+    pub reasons: Vec<String>,
+    /// The most CPU that the process took in a second, 100 per core.
+    pub cpu_percent_max: f64,
+    /// The most memory resident.
+    pub memory_bytes_max: u64,
+    /// How late the worker threads' event loops were.
+    pub lag_ms: LagSummary,
+    /// Iterations that were due but never started.
+    pub dropped_iterations: u64,
+    /// Iterations that were cancelled at the end of their scenario.
+    pub interrupted_iterations: u64,
+}
+
+/// How late the event loops were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LagSummary {
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// What happened second by second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// The distance between two points.
+    pub interval_s: u32,
+    /// The points, in order.
+    pub points: Vec<Point>,
+}
+
+/// One second of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Its start, in seconds from the run's start.
+    pub at_s: f64,
+    /// Running VUs at its end.
+    pub vus: u64,
+    /// Requests finished in it.
+    pub requests: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Iterations completed in it.
+    pub iterations: u64,
+    /// Bytes written in it.
+    pub bytes_sent: u64,
+    /// Bytes read in it.
+    pub bytes_received: u64,
+    /// The durations of its requests; none when there was none.
+    pub duration: Option<PointLatency>,
+}
+
+/// Durations of one second's requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PointLatency {
+    /// The median.
+    pub med: f64,
+    /// The 95th percentile.
+    pub p95: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
