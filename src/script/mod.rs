@@ -1,1 +1,5 @@
-//! (in the making)
+//! The script host: Rhai journeys as virtual users.
+
+pub mod context;
+pub mod error;
+pub mod modules;
