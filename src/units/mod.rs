@@ -1,5 +1,7 @@
 //! Durations, rates, bytes, counts: parse and print. Std only.
 
+pub mod format;
+
 /// The candidate nearest to a misspelt word, for "did you mean"; none when nothing is near.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -1,0 +1,1 @@
+//! Printing: durations, latencies, bytes, counts, shares, for people.
