@@ -12,7 +12,11 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+pub mod aggregate;
+pub mod histogram;
 pub mod registry;
+pub mod selector;
+pub mod series;
 pub mod sink;
 pub mod snapshot;
 pub mod store;
