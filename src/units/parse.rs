@@ -299,10 +299,7 @@ mod tests {
             ("-1s", "expected a duration such as `30s`, `1m30s` or `500ms`, found `-1s`"),
             ("10sec", "unknown unit `sec` in `10sec`, expected one of `d`, `h`, `m`, `s`, `ms`, `us`, `ns`"),
             ("1m30", "unknown unit `` in `1m30`, expected one of `d`, `h`, `m`, `s`, `ms`, `us`, `ns`"),
-            (
-                "30s1m",
-                "unit `m` is out of order in `30s1m`, expected units from large to small, such as `1h30m`",
-            ),
+            ("30s1m", "unit `m` is out of order in `30s1m`, expected units from large to small, such as `1h30m`"),
             ("99999999999h", "`99999999999h` is too large, the most is a hundred years"),
             ("0.5ns", "`0.5ns` is not a whole number of nanoseconds"),
         ] {
@@ -318,7 +315,10 @@ mod tests {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
         for (text, message) in [
-            ("5 apples", "unknown unit `apples` in `5 apples`, expected one of `B`, `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB`, `TiB`"),
+            (
+                "5 apples",
+                "unknown unit `apples` in `5 apples`, expected one of `B`, `KB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB`, `TiB`",
+            ),
             ("1.5", "`1.5` is not a whole number of bytes"),
             ("18446744073709551615TB", "`18446744073709551615TB` is too large, the most is 18 quintillion"),
             ("x", "expected a size such as `64KB`, `5MB` or `1GiB`, found `x`"),
