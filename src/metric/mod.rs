@@ -77,7 +77,7 @@ builtin! {
     VUS = 0, "vus", Gauge, Default;
     /// The most virtual users that the run may have.
     VUS_MAX = 1, "vus_max", Gauge, Default;
-    /// Iterations that ran to their end.
+    /// Iterations that ran to their end, those that ended with an error included (as in k6).
     ITERATIONS = 2, "iterations", Counter, Default;
     /// How long an iteration took, think time included.
     ITERATION_DURATION = 3, "iteration_duration", Trend, Time;
@@ -113,6 +113,10 @@ builtin! {
     HTTP_REQ_RECEIVING = 18, "http_req_receiving", Trend, Time;
     /// Connections opened by requests (a reused connection counts none).
     HTTP_CONNS_OPENED = 19, "http_conns_opened", Counter, Default;
+    /// Of the iterations, those that ended with an error.
+    ITERATIONS_FAILED = 20, "iterations_failed", Counter, Default;
+    /// Iterations that were cancelled; they are not in `iterations`.
+    ITERATIONS_INTERRUPTED = 21, "iterations_interrupted", Counter, Default;
 }
 
 /// Why a metric could not be declared.
