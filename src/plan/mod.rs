@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub mod division;
 pub mod scenario;
 pub mod stages;
 
+pub use division::Part;
 pub use scenario::{Executor, Scenario};
-pub use stages::Stage;
+pub use stages::{Ramp, Stage};
 
 /// Everything that a run needs to know before it starts.
 #[derive(Clone, Debug)]

@@ -1,6 +1,9 @@
 //! Durations, rates, bytes, counts: parse and print. Std only.
 
 pub mod format;
+pub mod parse;
+
+pub use parse::{Rate, UnitError, parse_bytes, parse_count, parse_duration, parse_rate};
 
 /// The candidate nearest to a misspelt word, for "did you mean"; none when nothing is near.
 #[must_use]
