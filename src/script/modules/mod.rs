@@ -3,11 +3,23 @@
 //! Each module documents each of its functions in a [`FunctionDoc`] beside its registration; a test runs every example,
 //! and `docs/scripting.md` is written from the same table.
 
-use rhai::Engine;
+use std::rc::Rc;
+
+use rhai::{
+    Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc, Variant,
+};
 
 use super::context::HostContext;
 
+pub mod argument;
 pub mod data;
+pub mod duration;
+pub mod random;
+#[cfg(test)]
+mod tests;
+
+/// What a host function returns: its value, or the error that its script sees.
+pub type HostResult<T> = Result<T, Box<EvalAltResult>>;
 
 /// A host module.
 pub struct HostModule {
@@ -31,9 +43,39 @@ pub struct FunctionDoc {
     pub parameters: &'static [(&'static str, &'static str)],
     /// When it throws; empty when it never does.
     pub errors: &'static str,
-    /// A script that shows it and throws when it does not hold: a test runs it.
+    /// A script that shows it and throws when it does not hold: a test runs it. `assert_eq(actual, expected)` and
+    /// `assert_error(function, part of its message)` exist in that test alone.
     pub example: &'static str,
 }
 
 /// Every host module.
-pub const TABLE: &[HostModule] = &[];
+pub const TABLE: &[HostModule] = &[duration::MODULE, random::MODULE];
+
+/// Adds a function to a module: [`FuncRegistration`] with two differences.
+///
+/// Its errors carry the place of the call, which Rhai 1.27 gives to errors of global functions but not to those of a
+/// namespace. And it is volatile: its result may depend on more than its arguments, so that nothing calls it early.
+pub fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+    module: &mut Module,
+    name: &str,
+    function: FUNC,
+) where
+    R: Variant + Clone,
+    FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+{
+    let mut native = function.into_rhai_function(true, true);
+    if let RhaiFunc::Pure { func, has_context, .. } | RhaiFunc::Method { func, has_context, .. } = &mut native {
+        let inner = Rc::clone(func);
+        *has_context = true;
+        *func = Rc::new(move |context, arguments| {
+            let place = context.as_ref().map_or(Position::NONE, NativeCallContext::call_position);
+            inner(context, arguments).map_err(|mut error| {
+                if error.position().is_none() {
+                    error.set_position(place);
+                }
+                error
+            })
+        });
+    }
+    FuncRegistration::new(name).set_into_module_raw(module, FUNC::param_types(), native);
+}

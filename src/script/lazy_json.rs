@@ -1,0 +1,688 @@
+//! One field out of a JSON text, fast: [`LazyJson`].
+//!
+//! The first look into a text checks all of it and notes where each value stands: eight bytes a value, no tree, no
+//! strings. Every further look, along whatever path, walks that index and makes only what it finds. So a check on one
+//! field of a body costs one pass over its bytes, and the next check next to nothing.
+//!
+//! Everything here is iterative, so that it runs on a virtual user's small stack whatever the text holds; nesting deeper
+//! than [`DEPTH_MAX`] is an error. A member that occurs twice in an object has its last value, as in browsers. The
+//! values that scripts get are made in `json_value`.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use bytes::Bytes;
+use rhai::{Array, Dynamic, INT};
+
+use super::json_path::{JsonPath, Segment};
+
+/// How deep arrays and objects may nest.
+pub const DEPTH_MAX: usize = 128;
+
+/// How many bytes of a malformed text an error shows on each side.
+const EXCERPT_REACH: usize = 20;
+
+/// Marks the length of a string that holds escapes.
+const ESCAPED: u32 = 1 << 31;
+
+/// Why a text is not JSON, or a value cannot become JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// There is nothing but white space.
+    #[error("expected JSON, found an empty text")]
+    Empty,
+    /// It does not follow JSON's grammar.
+    #[error("not JSON: expected {expected} at byte {offset}, found {found}: `{excerpt}`")]
+    Syntax {
+        /// Where, in bytes from 0.
+        offset: usize,
+        /// What the grammar wants there.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+        /// The text around it.
+        excerpt: String,
+    },
+    /// It is not UTF-8.
+    #[error("not JSON: byte {offset} is not UTF-8 (a binary body, or another character set?)")]
+    Utf8 {
+        /// The first byte that is not.
+        offset: usize,
+    },
+    /// It nests deeper than [`DEPTH_MAX`].
+    #[error("arrays and objects nest deeper than 128 levels, at byte {offset}")]
+    TooDeep {
+        /// Where the first level too many starts, in bytes from 0.
+        offset: usize,
+    },
+    /// It is too long for the index.
+    #[error("the JSON text has {length} bytes; at most 2 GiB can be read")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A script's value nests deeper than [`DEPTH_MAX`], so that it cannot become JSON.
+    #[error("the value nests deeper than 128 levels, which JSON readers refuse (does it contain itself?)")]
+    ValueTooDeep,
+    /// A script's value has no JSON form.
+    #[error("a value of type `{kind}` has no JSON form{hint}")]
+    NoForm {
+        /// Its type, as scripts know it.
+        kind: String,
+        /// What to do, or nothing.
+        hint: &'static str,
+    },
+    /// A number is infinite or not a number.
+    #[error("`{number}` has no JSON form: JSON numbers are finite")]
+    NotFinite {
+        /// As scripts print it.
+        number: String,
+    },
+}
+
+/// A JSON text that is read when, and as far as, it is looked at.
+#[derive(Debug)]
+pub struct LazyJson {
+    text: Bytes,
+    index: OnceCell<Result<Vec<Node>, JsonError>>,
+}
+
+/// A value or key in the text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    /// Where it starts.
+    at: u32,
+    /// Of an array or object: the index of the node after all it contains. Of anything else: its length in bytes, and
+    /// [`ESCAPED`] where a string holds escapes.
+    link: u32,
+}
+
+impl LazyJson {
+    /// A text that nobody has looked at yet.
+    #[must_use]
+    pub fn new(text: Bytes) -> Self {
+        Self { text, index: OnceCell::new() }
+    }
+
+    /// The value at the end of a path, or nothing when the path leads nowhere. JSON's `null` is `()`.
+    ///
+    /// # Errors
+    /// When the text is not JSON: every path then gives the same error, also one that ends before the fault.
+    pub fn get(&self, path: &JsonPath) -> Result<Option<Dynamic>, JsonError> {
+        let reader = self.reader()?;
+        let mut found = Found::One(0);
+        let mut rest = path.segments();
+        while let Some((segment, after)) = rest.split_first() {
+            rest = after;
+            found = match (found, segment) {
+                (Found::One(node), Segment::Each) => {
+                    if reader.byte(node) != b'[' {
+                        return Ok(None);
+                    }
+                    Found::Many(reader.elements(node).collect())
+                }
+                (Found::One(node), Segment::Length) => return Ok(reader.length(node).map(Dynamic::from_int)),
+                (Found::One(node), step) => match reader.step(node, step) {
+                    Some(next) => Found::One(next),
+                    None => return Ok(None),
+                },
+                (Found::Many(nodes), Segment::Each) => {
+                    let arrays = nodes.into_iter().filter(|&node| reader.byte(node) == b'[');
+                    Found::Many(arrays.flat_map(|node| reader.elements(node)).collect())
+                }
+                (Found::Many(nodes), Segment::Length) => {
+                    let lengths: Array =
+                        nodes.into_iter().filter_map(|node| reader.length(node)).map(Dynamic::from_int).collect();
+                    return Ok(Some(lengths.into()));
+                }
+                (Found::Many(nodes), step) => {
+                    Found::Many(nodes.into_iter().filter_map(|node| reader.step(node, step)).collect())
+                }
+            };
+        }
+        Ok(Some(match found {
+            Found::One(node) => reader.value(node),
+            Found::Many(nodes) => nodes.into_iter().map(|node| reader.value(node)).collect::<Array>().into(),
+        }))
+    }
+
+    /// The whole text as a script's value.
+    ///
+    /// # Errors
+    /// When the text is not JSON.
+    pub fn value(&self) -> Result<Dynamic, JsonError> {
+        Ok(self.reader()?.value(0))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// Where each element of the outermost array starts and ends, in bytes; nothing when the text is not an array.
+    ///
+    /// # Errors
+    /// When the text is not JSON.
+    pub fn element_ranges(&self) -> Result<Option<Vec<(usize, usize)>>, JsonError> {
+        let reader = self.reader()?;
+        if reader.byte(0) != b'[' {
+            return Ok(None);
+        }
+        let starts: Vec<usize> = reader.elements(0).map(|node| reader.nodes[node].at as usize).collect();
+        let ends = starts.iter().skip(1).copied().chain([self.text.len()]);
+        Ok(Some(
+            starts.iter().copied().zip(ends).map(|(start, end)| (start, trim_end(&self.text, start, end))).collect(),
+        ))
+    }
+
+    pub(super) fn reader(&self) -> Result<Reader<'_>, JsonError> {
+        let index = self.index.get_or_init(|| Scanner { text: &self.text, at: 0 }.scan());
+        match index {
+            Ok(nodes) => Ok(Reader { text: &self.text, nodes }),
+            Err(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// The end of an element, without the comma, bracket and white space between it and the next.
+fn trim_end(text: &[u8], start: usize, mut end: usize) -> usize {
+    while end > start && matches!(text[end - 1], b' ' | b'\t' | b'\r' | b'\n') {
+        end -= 1;
+    }
+    end -= 1;
+    while end > start && matches!(text[end - 1], b' ' | b'\t' | b'\r' | b'\n') {
+        end -= 1;
+    }
+    end
+}
+
+enum Found {
+    One(usize),
+    Many(Vec<usize>),
+}
+
+/// A text that is known to be JSON, with its index.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    text: &'a [u8],
+    nodes: &'a [Node],
+}
+
+impl<'a> Reader<'a> {
+    /// The first byte of a value, which says what it is.
+    pub(super) fn byte(self, node: usize) -> u8 {
+        self.text[self.nodes[node].at as usize]
+    }
+
+    /// The node after a value and all it contains.
+    pub(super) fn after(self, node: usize) -> usize {
+        if matches!(self.byte(node), b'[' | b'{') { self.nodes[node].link as usize } else { node + 1 }
+    }
+
+    /// The text of a number, `true`, `false` or `null`.
+    pub(super) fn token(self, node: usize) -> &'a str {
+        let Node { at, link } = self.nodes[node];
+        str::from_utf8(&self.text[at as usize..(at + link) as usize]).unwrap_or_default()
+    }
+
+    /// The contents of a string or key.
+    pub(super) fn string(self, node: usize) -> Cow<'a, str> {
+        let raw = self.raw_string(node);
+        // The scan has checked the whole text; a part that starts and ends at quotes is UTF-8 as well.
+        let text = str::from_utf8(raw).unwrap_or_default();
+        if self.nodes[node].link & ESCAPED == 0 { Cow::Borrowed(text) } else { Cow::Owned(unescape(text)) }
+    }
+
+    fn raw_string(self, node: usize) -> &'a [u8] {
+        let Node { at, link } = self.nodes[node];
+        let (start, length) = (at as usize, (link & !ESCAPED) as usize);
+        &self.text[start + 1..start + length - 1]
+    }
+
+    fn elements(self, array: usize) -> impl Iterator<Item = usize> + use<'a> {
+        let end = self.after(array);
+        let mut next = array + 1;
+        std::iter::from_fn(move || {
+            let node = next;
+            (node < end).then(|| {
+                next = self.after(node);
+                node
+            })
+        })
+    }
+
+    fn length(self, node: usize) -> Option<INT> {
+        (self.byte(node) == b'[').then(|| INT::try_from(self.elements(node).count()).unwrap_or(INT::MAX))
+    }
+
+    fn step(self, node: usize, segment: &Segment) -> Option<usize> {
+        match (self.byte(node), segment) {
+            (b'{', Segment::Key(key)) => self.member(node, key),
+            (b'[', Segment::Key(key)) => self.element(node, key.parse().ok()?),
+            (b'[', Segment::Index(index)) => self.element(node, *index),
+            _ => None,
+        }
+    }
+
+    fn element(self, array: usize, index: i64) -> Option<usize> {
+        if index >= 0 {
+            return self.elements(array).nth(usize::try_from(index).ok()?);
+        }
+        let length = self.elements(array).count();
+        let from_end = usize::try_from(index.unsigned_abs()).ok()?;
+        self.elements(array).nth(length.checked_sub(from_end)?)
+    }
+
+    fn member(self, object: usize, key: &str) -> Option<usize> {
+        let end = self.after(object);
+        let mut found = None;
+        let mut node = object + 1;
+        while node < end {
+            let same = if self.nodes[node].link & ESCAPED == 0 {
+                self.raw_string(node) == key.as_bytes()
+            } else {
+                self.string(node) == key
+            };
+            if same {
+                found = Some(node + 1);
+            }
+            node = self.after(node + 1);
+        }
+        found
+    }
+}
+
+/// Replaces the escapes of a string that the scan has checked. Halves of surrogate pairs that stand alone become U+FFFD.
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        match escape {
+            b'n' => out.push('\n'),
+            b't' => out.push('\t'),
+            b'r' => out.push('\r'),
+            b'b' => out.push('\u{8}'),
+            b'f' => out.push('\u{c}'),
+            b'u' => {
+                let first = hex4(rest);
+                rest = &rest[4..];
+                let second =
+                    if (0xD800..0xDC00).contains(&first) && rest.starts_with("\\u") { hex4(&rest[2..]) } else { 0 };
+                let code = if (0xDC00..0xE000).contains(&second) {
+                    rest = &rest[6..];
+                    0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00)
+                } else {
+                    first
+                };
+                out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            other => out.push(char::from(other)),
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn hex4(text: &str) -> u32 {
+    u32::from_str_radix(&text[..4], 16).unwrap_or(0)
+}
+
+/// Bytes that end the plain run of a string: quote, backslash, control characters.
+const STRING_STOP: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table
+};
+
+/// Checks a text and makes its index.
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn scan(mut self) -> Result<Vec<Node>, JsonError> {
+        if self.text.len() >= ESCAPED as usize {
+            return Err(JsonError::TooLong { length: self.text.len() });
+        }
+        if let Err(error) = str::from_utf8(self.text) {
+            return Err(JsonError::Utf8 { offset: error.valid_up_to() });
+        }
+        if self.next() == 0 && self.at == self.text.len() {
+            return Err(JsonError::Empty);
+        }
+        let mut nodes: Vec<Node> = Vec::with_capacity(self.text.len() / 16 + 1);
+        let mut open: Vec<u32> = Vec::with_capacity(8);
+        'value: loop {
+            let first = self.next();
+            let at = self.at as u32;
+            match first {
+                b'[' | b'{' => {
+                    if open.len() == DEPTH_MAX {
+                        return Err(JsonError::TooDeep { offset: self.at });
+                    }
+                    self.at += 1;
+                    open.push(nodes.len() as u32);
+                    nodes.push(Node { at, link: 0 });
+                    let closing = if first == b'[' { b']' } else { b'}' };
+                    if self.next() != closing {
+                        if first == b'{' {
+                            self.key(&mut nodes, "a key in double quotes or `}`")?;
+                        }
+                        continue 'value;
+                    }
+                }
+                b'"' => {
+                    let link = self.string()?;
+                    nodes.push(Node { at, link });
+                }
+                b'-' | b'0'..=b'9' => {
+                    self.number()?;
+                    nodes.push(Node { at, link: self.at as u32 - at });
+                }
+                _ => {
+                    self.literal(first)?;
+                    nodes.push(Node { at, link: self.at as u32 - at });
+                }
+            }
+            // A value has ended, and with it as many arrays and objects as close here.
+            loop {
+                let Some(&container) = open.last() else {
+                    self.next();
+                    return if self.at == self.text.len() { Ok(nodes) } else { Err(self.wrong("the end of the text")) };
+                };
+                let in_array = self.text[nodes[container as usize].at as usize] == b'[';
+                match (self.next(), in_array) {
+                    (b',', true) => {
+                        self.at += 1;
+                        continue 'value;
+                    }
+                    (b',', false) => {
+                        self.at += 1;
+                        self.next();
+                        self.key(&mut nodes, "a key in double quotes")?;
+                        continue 'value;
+                    }
+                    (b']', true) | (b'}', false) => {
+                        self.at += 1;
+                        nodes[container as usize].link = nodes.len() as u32;
+                        open.pop();
+                    }
+                    (_, true) => return Err(self.wrong("`,` or `]`")),
+                    (_, false) => return Err(self.wrong("`,` or `}`")),
+                }
+            }
+        }
+    }
+
+    /// Skips white space and gives the byte after it, 0 at the end.
+    fn next(&mut self) -> u8 {
+        while let Some(&byte) = self.text.get(self.at) {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
+            self.at += 1;
+        }
+        0
+    }
+
+    fn key(&mut self, nodes: &mut Vec<Node>, expected: &'static str) -> Result<(), JsonError> {
+        if self.text.get(self.at) != Some(&b'"') {
+            return Err(self.wrong(expected));
+        }
+        let at = self.at as u32;
+        let link = self.string()?;
+        nodes.push(Node { at, link });
+        if self.next() != b':' {
+            return Err(self.wrong("`:`"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// A string from its opening quote to after its closing one; its length, marked where it holds escapes.
+    fn string(&mut self) -> Result<u32, JsonError> {
+        let start = self.at;
+        let mut escaped = 0;
+        self.at += 1;
+        loop {
+            while let Some(&byte) = self.text.get(self.at) {
+                if STRING_STOP[byte as usize] {
+                    break;
+                }
+                self.at += 1;
+            }
+            match self.text.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok((self.at - start) as u32 | escaped);
+                }
+                Some(b'\\') => {
+                    escaped = ESCAPED;
+                    self.at += 1;
+                    match self.text.get(self.at) {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+                        Some(b'u') => {
+                            self.at += 1;
+                            for _ in 0..4 {
+                                if !self.text.get(self.at).is_some_and(u8::is_ascii_hexdigit) {
+                                    return Err(self.wrong("four hexadecimal digits after `\\u`"));
+                                }
+                                self.at += 1;
+                            }
+                        }
+                        _ => return Err(self.wrong("one of `\"\\/bfnrtu` after a backslash")),
+                    }
+                }
+                Some(_) => return Err(self.wrong("an escape such as `\\n` for a control character in a string")),
+                None => return Err(self.wrong("the closing quote of a string")),
+            }
+        }
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.text[self.at] == b'-' {
+            self.at += 1;
+        }
+        if self.text.get(self.at) == Some(&b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.text.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.text.get(self.at) {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.text.get(self.at) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while self.text.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.wrong("a digit")) } else { Ok(()) }
+    }
+
+    fn literal(&mut self, first: u8) -> Result<(), JsonError> {
+        let word: &[u8] = match first {
+            b't' => b"true",
+            b'f' => b"false",
+            b'n' => b"null",
+            _ => return Err(self.wrong("a value")),
+        };
+        if !self.text[self.at..].starts_with(word) {
+            return Err(self.wrong("a value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// The error of what stands at the current place.
+    fn wrong(&self, expected: &'static str) -> JsonError {
+        let offset = self.at.min(self.text.len());
+        // The text is UTF-8; characters cut at the edges of the excerpt become U+FFFD, which is dropped.
+        let around = &self.text[offset.saturating_sub(EXCERPT_REACH)..(offset + EXCERPT_REACH).min(self.text.len())];
+        let excerpt =
+            String::from_utf8_lossy(around).trim_matches(char::REPLACEMENT_CHARACTER).replace(char::is_control, " ");
+        let found = match String::from_utf8_lossy(&self.text[offset..(offset + 4).min(self.text.len())]).chars().next()
+        {
+            Some(c) => format!("`{}`", c.escape_debug()),
+            None => "the end of the text".to_owned(),
+        };
+        JsonError::Syntax { offset, expected, found, excerpt }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::json_value::stringify;
+
+    fn json(text: &str) -> LazyJson {
+        LazyJson::new(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// What a path finds, as JSON; `nothing` when it leads nowhere.
+    fn find(text: &str, path: &str) -> String {
+        let path = JsonPath::parse(path).unwrap();
+        match json(text).get(&path).unwrap() {
+            Some(value) => stringify(value, false).unwrap(),
+            None => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn finds_what_a_path_says() {
+        let shop = r#" {"items": [ {"name":"pen","price":1.5,"tags":["a","b"]}, {"name":"ink","tags":[]} , 7],
+            "a b": {"c.d": true}, "n": null, "esc\u0061pe": "x\n\ud83d\ude00\ud800!", "0": "zero", "twice": 1, "twice": 2} "#;
+        let table = [
+            ("items[0].price", "1.5"),
+            ("items.0.price", "1.5"),
+            ("items[1].price", "nothing"),
+            ("items[-1]", "7"),
+            ("items[-3].name", r#""pen""#),
+            ("items[-4]", "nothing"),
+            ("items[3]", "nothing"),
+            ("items.#", "3"),
+            ("items.#.name", r#"["pen","ink"]"#),
+            ("items.#.tags.#", "[2,0]"),
+            ("items.#.tags.#.x", "[]"),
+            ("items.#.tags[0]", r#"["a"]"#),
+            ("items[1]", r#"{"name":"ink","tags":[]}"#),
+            (r#"["a b"]["c.d"]"#, "true"),
+            (r"a b.c\.d", "true"),
+            ("n", "null"),
+            ("n.x", "nothing"),
+            ("n.#", "nothing"),
+            ("escape", "\"x\\n\u{1f600}\u{fffd}!\""),
+            ("0", r#""zero""#),
+            ("[0]", "nothing"),
+            ("#", "nothing"),
+            ("twice", "2"),
+            ("missing.deeper[0]", "nothing"),
+        ];
+        for (path, expected) in table {
+            assert_eq!(find(shop, path), expected, "{path}");
+        }
+        assert_eq!(find("[]", "#"), "0");
+        assert_eq!(find("[[1,2],[3]]", "#.#"), "[2,1]");
+        assert_eq!(find(" 5 ", ""), "5");
+    }
+
+    #[test]
+    fn says_where_a_text_is_not_json() {
+        let table = [
+            ("", "expected JSON, found an empty text"),
+            (" \n", "expected JSON, found an empty text"),
+            ("<html>", "not JSON: expected a value at byte 0, found `<`: `<html>`"),
+            (r#"{"a":1,}"#, r#"not JSON: expected a key in double quotes at byte 7, found `}`: `{"a":1,}`"#),
+            (r#"{"a" 1}"#, r#"not JSON: expected `:` at byte 5, found `1`: `{"a" 1}`"#),
+            (r#"{"a":1"#, r#"not JSON: expected `,` or `}` at byte 6, found the end of the text: `{"a":1`"#),
+            ("[1 2]", "not JSON: expected `,` or `]` at byte 3, found `2`: `[1 2]`"),
+            ("[1,]", "not JSON: expected a value at byte 3, found `]`: `[1,]`"),
+            ("[1}", "not JSON: expected `,` or `]` at byte 2, found `}`: `[1}`"),
+            ("{x:1}", "not JSON: expected a key in double quotes or `}` at byte 1, found `x`: `{x:1}`"),
+            ("[", "not JSON: expected a value at byte 1, found the end of the text: `[`"),
+            ("1 2", "not JSON: expected the end of the text at byte 2, found `2`: `1 2`"),
+            ("01", "not JSON: expected the end of the text at byte 1, found `1`: `01`"),
+            ("-", "not JSON: expected a digit at byte 1, found the end of the text: `-`"),
+            ("1.e3", "not JSON: expected a digit at byte 2, found `e`: `1.e3`"),
+            ("truth", "not JSON: expected a value at byte 0, found `t`: `truth`"),
+            (
+                r#""abc"#,
+                r#"not JSON: expected the closing quote of a string at byte 4, found the end of the text: `"abc`"#,
+            ),
+            (r#""\x""#, r#"not JSON: expected one of `"\/bfnrtu` after a backslash at byte 2, found `x`: `"\x"`"#),
+            (
+                r#""\u12g4""#,
+                r#"not JSON: expected four hexadecimal digits after `\u` at byte 5, found `g`: `"\u12g4"`"#,
+            ),
+            (
+                "\"a\tb\"",
+                "not JSON: expected an escape such as `\\n` for a control character in a string at byte 2, found `\\t`: \
+                 `\"a b\"`",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(json(text).value().unwrap_err().to_string(), expected, "{text}");
+        }
+        let binary = LazyJson::new(Bytes::from_static(b"[\"\xff\"]"));
+        assert_eq!(binary.value().unwrap_err(), JsonError::Utf8 { offset: 2 });
+        let path = JsonPath::parse("a").unwrap();
+        assert!(json(r#"{"a":1} x"#).get(&path).is_err(), "a fault after what the path finds is still reported");
+    }
+
+    #[test]
+    fn bounds_the_depth() {
+        let nested = |depth: usize| json(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert!(nested(DEPTH_MAX).value().is_ok());
+        assert_eq!(nested(DEPTH_MAX + 1).value().unwrap_err(), JsonError::TooDeep { offset: DEPTH_MAX });
+        assert_eq!(json(&"[{\"a\":".repeat(1_000_000)).value().unwrap_err(), JsonError::TooDeep { offset: 64 * 6 });
+    }
+
+    #[test]
+    fn tells_elements_apart() {
+        let text = r#" [ {"a": [1, 2]} ,"x]," , 3 ] "#;
+        let ranges = json(text).element_ranges().unwrap().unwrap();
+        let parts: Vec<&str> = ranges.iter().map(|&(start, end)| &text[start..end]).collect();
+        assert_eq!(parts, [r#"{"a": [1, 2]}"#, r#""x],""#, "3"]);
+        assert_eq!(json("[]").element_ranges().unwrap(), Some(vec![]));
+        assert_eq!(json("{}").element_ranges().unwrap(), None);
+    }
+
+    #[test]
+    fn agrees_with_serde_json_about_what_is_json() {
+        let pieces = ["{", "}", "[", "]", ",", ":", "\"a\"", "1", "-0.5e2", "true", "null", " ", "\"\\n\""];
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut valid = 0;
+        for _ in 0..20_000 {
+            let text: String = (0..rng.usize(1..7)).map(|_| pieces[rng.usize(..pieces.len())]).collect();
+            let theirs = serde_json::from_str::<serde_json::Value>(&text).ok();
+            let ours = json(&text).value().ok().map(|value| stringify(value, false).unwrap());
+            assert_eq!(ours.is_some(), theirs.is_some(), "{text}");
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                assert_eq!(serde_json::from_str::<serde_json::Value>(&ours).unwrap(), theirs, "{text}");
+                valid += 1;
+            }
+        }
+        assert!(valid > 500, "only {valid} of the texts were JSON");
+    }
+}
