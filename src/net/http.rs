@@ -1,1 +1,458 @@
-//! (in the making)
+//! The HTTP client of virtual users: connections of their own, cookies, redirects, one timeout over all of it.
+//!
+//! A worker has one [`Network`]; each of its VUs has a [`Client`]. A call to [`Client::send`] yields an [`Exchange`] for
+//! each request that was made: one, or with redirects several. What it does not do: judge a status, decompress a body
+//! (see [`super::decode`]), record a metric.
+//!
+//! Cancelling is dropping: when the future of a request is dropped, its connection is closed.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
+    COOKIE, HOST, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+};
+use ::http::{HeaderMap, HeaderValue, Method, Version};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use url::Url;
+
+use super::body::{Body, Outgoing};
+use super::connection::{Answer, Connection, Http1, Opening, Terms};
+use super::cookies::Jar;
+use super::dns::Resolver;
+use super::pool::Pool;
+use super::target::{self, Origin, Target, Targets};
+use super::tls::{Tls, TlsRoots};
+use super::{Exchange, NetError, Timings};
+use crate::fault::Fault;
+use crate::plan::HttpOptions;
+
+/// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults.
+#[derive(Debug)]
+pub struct Network {
+    options: HttpOptions,
+    resolver: Resolver,
+    tls: Tls,
+    targets: RefCell<Targets>,
+}
+
+impl Network {
+    /// The network of a worker. `roots` are shared by all workers of the run.
+    #[must_use]
+    pub fn new(options: &HttpOptions, roots: Arc<TlsRoots>) -> Rc<Self> {
+        Rc::new(Self {
+            resolver: Resolver::new(&options.hosts),
+            tls: Tls::new(roots, options.insecure_skip_tls_verify),
+            targets: RefCell::new(Targets::new(&options.user_agent)),
+            options: options.clone(),
+        })
+    }
+
+    /// The target of a URL as a script wrote it. URLs that were asked for lately are not parsed again.
+    ///
+    /// # Errors
+    /// When it is no `http` or `https` URL ([`Fault::INVALID_URL`]).
+    pub fn target(&self, url: &str) -> Result<Rc<Target>, NetError> {
+        self.targets.borrow_mut().get(url)
+    }
+
+    /// The target of a URL that is parsed already.
+    ///
+    /// # Errors
+    /// When it is no `http` or `https` URL.
+    pub fn target_of(&self, url: Url) -> Result<Rc<Target>, NetError> {
+        let text = url.as_str().to_owned();
+        self.targets.borrow_mut().parse(&text, url)
+    }
+
+    /// The defaults.
+    #[must_use]
+    pub fn options(&self) -> &HttpOptions {
+        &self.options
+    }
+}
+
+/// What to ask for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The URL, from [`Network::target`].
+    pub url: Rc<Target>,
+    /// Headers besides `Host`, `User-Agent`, `Cookie`, `Content-Length`, which are made; one given here stands in for the
+    /// made one, but for the length, which is always the body's own. A `Cookie` given here leaves the jar out.
+    pub headers: HeaderMap,
+    /// Cookies for this request alone, besides those of the jar.
+    pub cookies: Vec<(String, String)>,
+    /// The body.
+    pub body: Body,
+    /// How long everything may take, redirects and connecting included; none: the run's default.
+    pub timeout: Option<Duration>,
+    /// How many redirects to follow; 0 returns the redirect itself; none: the run's default.
+    pub redirects: Option<u32>,
+    /// User and password for basic authentication.
+    pub auth: Option<(String, String)>,
+    /// Read the body, but do not keep it.
+    pub discard_body: bool,
+}
+
+impl Request {
+    /// A request with nothing but a method and a URL.
+    #[must_use]
+    pub fn new(method: Method, url: Rc<Target>) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            cookies: Vec::new(),
+            body: Body::Empty,
+            timeout: None,
+            redirects: None,
+            auth: None,
+            discard_body: false,
+        }
+    }
+}
+
+/// A virtual user's HTTP client.
+#[derive(Debug)]
+pub struct Client {
+    network: Rc<Network>,
+    pool: Pool,
+    jar: RefCell<Jar>,
+}
+
+impl Client {
+    /// A client without connections and cookies.
+    #[must_use]
+    pub fn new(network: Rc<Network>) -> Self {
+        Self { network, pool: Pool::default(), jar: RefCell::default() }
+    }
+
+    /// What it shares with the other VUs of its worker.
+    #[must_use]
+    pub fn network(&self) -> &Rc<Network> {
+        &self.network
+    }
+
+    /// The cookie jar.
+    #[must_use]
+    pub fn cookies(&self) -> &RefCell<Jar> {
+        &self.jar
+    }
+
+    /// Ends an iteration: empties the jar and closes connections as the options say.
+    pub fn end_iteration(&self) {
+        if !self.network.options.no_cookies_reset {
+            self.jar.borrow_mut().clear();
+        }
+        if self.network.options.no_vu_connection_reuse {
+            self.pool.close_idle();
+        }
+    }
+
+    /// Makes the request and follows redirects. Every hop is one exchange, in order; there is at least one. Only the last
+    /// can have an error.
+    ///
+    /// Several may be under way at once; more than `batch_per_host` to one host wait for their turn.
+    pub async fn send(&self, request: Request) -> SmallVec<[Exchange; 1]> {
+        let options = &self.network.options;
+        let redirects_max = request.redirects.unwrap_or(options.max_redirects);
+        let mut exchanges = SmallVec::new();
+        let mut hop = Hop {
+            terms: Terms {
+                deadline: None,
+                timeout: request.timeout.unwrap_or(options.timeout),
+                discard_body: request.discard_body || options.discard_response_bodies,
+                max_body: options.max_body,
+            },
+            request,
+            same_origin: true,
+        };
+        loop {
+            let mut exchange = self.exchange(&mut hop).await;
+            if exchange.headers.contains_key(SET_COOKIE) {
+                self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
+            }
+            let location = redirect_of(&exchange).filter(|_| redirects_max > 0 && exchange.error.is_none());
+            let Some(location) = location else {
+                exchanges.push(exchange);
+                return exchanges;
+            };
+            let next = if exchanges.len() as u64 >= u64::from(redirects_max) {
+                let detail = format!("`{}` redirects once more after {redirects_max} redirects", exchange.url);
+                Err(NetError { fault: Fault::TOO_MANY_REDIRECTS, detail })
+            } else {
+                self.follow(&exchange.url, location)
+            };
+            match next {
+                Ok(target) => {
+                    hop.redirect(exchange.status, target);
+                    exchanges.push(exchange);
+                }
+                Err(error) => {
+                    exchange.error = Some(error);
+                    exchanges.push(exchange);
+                    return exchanges;
+                }
+            }
+        }
+    }
+
+    fn follow(&self, from: &Target, location: &HeaderValue) -> Result<Rc<Target>, NetError> {
+        let text = String::from_utf8_lossy(location.as_bytes());
+        from.join(&text)
+            .map_err(|error| error.to_string())
+            .and_then(|url| self.network.target_of(url).map_err(|error| error.detail))
+            .map_err(|why| NetError {
+                fault: Fault::INVALID_REDIRECT,
+                detail: format!("`{from}` redirects to `{text}`: {why}"),
+            })
+    }
+
+    /// One request, on a kept connection or a new one.
+    async fn exchange(&self, hop: &mut Hop) -> Exchange {
+        let options = &self.network.options;
+        let target = hop.request.url.clone();
+        let origin = target.origin();
+        let mut exchange = Exchange::new(&hop.request);
+        // A wait for a connection is worth a look at the clock; taking one that lies ready is not.
+        let mut begun = None;
+        let _turn = match self.pool.try_turn(origin, options.batch_per_host) {
+            Some(turn) => turn,
+            None => {
+                let from = *begun.insert(Instant::now());
+                let deadline = *hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
+                let turn = self.pool.turn(origin, options.batch_per_host);
+                match tokio::time::timeout_at(deadline.into(), turn).await {
+                    Ok(turn) => turn,
+                    Err(_) => {
+                        exchange.timings.blocked = from.elapsed();
+                        exchange.error = Some(hop.timed_out("while waiting for other requests to the same host"));
+                        return exchange;
+                    }
+                }
+            }
+        };
+        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin) };
+        loop {
+            let body = if hop.request.body.needs_files() {
+                match Box::pin(hop.request.body.open()).await {
+                    Ok(body) => body,
+                    Err(error) => {
+                        exchange.error = Some(error);
+                        return exchange;
+                    }
+                }
+            } else {
+                hop.request.body.ready()
+            };
+            let message = self.message(hop, &target, body);
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => {
+                    let from = *begun.get_or_insert_with(Instant::now);
+                    hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
+                    match Box::pin(self.open(hop, origin, &mut exchange)).await {
+                        Ok(connection) => connection,
+                        Err(error) => {
+                            exchange.timings.blocked = from.elapsed();
+                            exchange.error = Some(error);
+                            return exchange;
+                        }
+                    }
+                }
+            };
+            let Connection::Http1(http) = &mut connection;
+            exchange.reused = http.is_used();
+            let answer = http.round_trip(message, &hop.terms).await;
+            let reusable = answer.reusable;
+            let again = exchange.reused && hop.may_repeat(&answer, http);
+            exchange.enter(http, answer, begun);
+            if again {
+                // The server had closed it meanwhile: that is no failure, and nothing has been answered.
+                exchange.error = None;
+                begun.get_or_insert_with(|| http.first_write().unwrap_or_else(Instant::now));
+                continue;
+            }
+            if reusable && !options.no_connection_reuse {
+                self.pool.keep(origin, connection, options.batch.max(1) as usize);
+            }
+            return exchange;
+        }
+    }
+
+    async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
+        let opening = Opening::default();
+        let network = &*self.network;
+        let connecting = Connection::open(&network.resolver, &network.tls, origin, &opening);
+        let opened = match hop.terms.deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
+            None => Ok(connecting.await),
+        };
+        opening.enter(&mut exchange.timings);
+        exchange.remote = opening.remote.get();
+        opened.unwrap_or_else(|_| Err(hop.timed_out(opening.doing()))).inspect_err(|_| {
+            let (sent, received) = opening.meter.take_bytes();
+            exchange.bytes_sent += sent;
+            exchange.bytes_received += received;
+        })
+    }
+
+    fn message(&self, hop: &Hop, target: &Target, body: Outgoing) -> ::http::Request<Outgoing> {
+        let mut message = ::http::Request::new(body);
+        *message.method_mut() = hop.request.method.clone();
+        *message.uri_mut() = target.uri().clone();
+        *message.headers_mut() = self.headers(hop, target);
+        message
+    }
+
+    fn headers(&self, hop: &Hop, target: &Target) -> HeaderMap {
+        let request = &hop.request;
+        let mut headers = target.origin().headers().clone();
+        if self.network.options.no_connection_reuse {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(value) = request.body.content_type() {
+            headers.insert(CONTENT_TYPE, value);
+        }
+        if let Some((user, password)) = &request.auth {
+            headers.insert(AUTHORIZATION, target::basic(user, password));
+        } else if let Some(value) = target.authorization() {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        for name in request.headers.keys() {
+            // The length is the body's, and a form's type holds the boundary that its body uses.
+            let own = *name == CONTENT_LENGTH
+                || *name == TRANSFER_ENCODING
+                || (*name == CONTENT_TYPE && matches!(request.body, Body::Multipart(_)));
+            if own {
+                continue;
+            }
+            let mut values = request.headers.get_all(name).iter();
+            if let Some(first) = values.next() {
+                headers.insert(name.clone(), first.clone());
+            }
+            for value in values {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let more: &[_] = if hop.same_origin { &request.cookies } else { &[] };
+        let jar = self.jar.borrow();
+        if (!jar.is_empty() || !more.is_empty())
+            && !request.headers.contains_key(COOKIE)
+            && let Some(value) = jar.header(target, more)
+        {
+            headers.insert(COOKIE, value);
+        }
+        headers
+    }
+}
+
+/// One request of a chain of redirects.
+struct Hop {
+    request: Request,
+    terms: Terms,
+    /// Whether every hop so far went to the origin of the first.
+    same_origin: bool,
+}
+
+impl Hop {
+    fn timed_out(&self, doing: &str) -> NetError {
+        let Request { method, url, .. } = &self.request;
+        let detail = format!("{method} `{url}` failed: not over within {:?}, {doing}", self.terms.timeout);
+        NetError { fault: Fault::TIMEOUT, detail }
+    }
+
+    /// Whether a request that failed on a kept connection may be made once more on a new one: the connection was closed,
+    /// no byte came back, and either nothing was sent or the method can be repeated (RFC 9110, section 9.2.2).
+    fn may_repeat(&self, answer: &Answer, http: &Http1) -> bool {
+        let Some(failure) = &answer.failure else { return false };
+        let stale = [Fault::CLOSED_BEFORE_RESPONSE, Fault::TCP_RESET, Fault::TCP_BROKEN_PIPE].contains(&failure.fault);
+        stale && http.is_unanswered() && (failure.unsent || self.request.method.is_idempotent())
+    }
+
+    /// Becomes the request that a redirect asks for, as browsers make it.
+    fn redirect(&mut self, status: u16, target: Rc<Target>) {
+        let request = &mut self.request;
+        let becomes_get = match status {
+            303 => request.method != Method::HEAD,
+            301 | 302 => request.method == Method::POST,
+            _ => false,
+        };
+        if becomes_get {
+            request.method = Method::GET;
+            request.body = Body::Empty;
+            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+                request.headers.remove(name);
+            }
+        }
+        if target.origin() != request.url.origin() {
+            self.same_origin = false;
+            request.auth = None;
+            for name in [AUTHORIZATION, COOKIE, HOST] {
+                request.headers.remove(name);
+            }
+        }
+        request.url = target;
+    }
+}
+
+impl Exchange {
+    fn new(request: &Request) -> Self {
+        Self {
+            method: request.method.clone(),
+            url: request.url.clone(),
+            status: 0,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            timings: Timings::default(),
+            reused: false,
+            bytes_sent: 0,
+            bytes_received: 0,
+            remote: None,
+            protocol: None,
+            tls_version: None,
+            error: None,
+        }
+    }
+
+    /// Enters what came of the request. `begun` is when it began to wait for its connection, where it had to.
+    fn enter(&mut self, http: &Http1, answer: Answer, begun: Option<Instant>) {
+        let ended = answer.failure.is_some().then(Instant::now);
+        let moved = http.moved(ended);
+        self.timings.sending = moved.sending;
+        self.timings.waiting = moved.waiting;
+        self.timings.receiving = moved.receiving;
+        if let (Some(begun), Some(first)) = (begun, http.first_write()) {
+            self.timings.blocked = first.saturating_duration_since(begun);
+        }
+        let (sent, received) = http.take_bytes();
+        self.bytes_sent += sent;
+        self.bytes_received += received;
+        self.remote = Some(http.remote());
+        self.tls_version = http.tls_version();
+        if let Some((status, version, headers)) = answer.head {
+            self.status = status.as_u16();
+            self.headers = headers;
+            self.protocol = Some(if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" });
+        }
+        self.body = answer.body;
+        self.error = answer.failure.map(|failure| NetError {
+            fault: failure.fault,
+            detail: format!("{} `{}` failed: {}", self.method, self.url, failure.why),
+        });
+    }
+}
+
+/// Where a response redirects to.
+fn redirect_of(exchange: &Exchange) -> Option<&HeaderValue> {
+    match exchange.status {
+        301 | 302 | 303 | 307 | 308 => exchange.headers.get(LOCATION),
+        _ => None,
+    }
+}

@@ -4,20 +4,30 @@
 //! [`Exchange`]s; the caller turns them into metrics. Futures here are polled on a worker's own stack.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method};
 use bytes::Bytes;
-use url::Url;
 
 use crate::fault::Fault;
 
 pub mod body;
-pub mod connection;
+mod classify;
+mod connection;
 pub mod cookies;
-pub mod dns;
+pub mod decode;
+mod dns;
 pub mod http;
+mod pool;
+pub mod target;
 pub mod tls;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use target::Target;
 
 /// How long each phase of an exchange took; zero where it did not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,8 +61,8 @@ impl Timings {
 pub struct Exchange {
     /// The method that was sent.
     pub method: Method,
-    /// The URL that was asked for.
-    pub url: Url,
+    /// The URL that was asked for; reads as a [`url::Url`], without its credentials.
+    pub url: Rc<Target>,
     /// The status; 0 when there was no response.
     pub status: u16,
     /// The response's headers.

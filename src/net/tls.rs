@@ -1,1 +1,152 @@
-//! (in the making)
+//! TLS: the system's trusted roots, loaded once at the first `https` request of a run, and the client configuration.
+//!
+//! Sessions are not resumed: each connection stands for a user who has not been there before, and makes the whole
+//! handshake (as k6's do). Client certificates and a choice of versions come later.
+
+use std::cell::OnceCell;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::wire::Socket;
+
+/// The certificates that servers are checked against. One a run, shared by its workers; loaded when first needed.
+#[derive(Debug, Default)]
+pub struct TlsRoots {
+    store: OnceLock<Arc<RootCertStore>>,
+}
+
+impl TlsRoots {
+    /// The system's roots.
+    #[must_use]
+    pub fn system() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// These roots and no others.
+    #[must_use]
+    pub fn only(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Arc<Self> {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(certificates);
+        Arc::new(Self { store: OnceLock::from(Arc::new(store)) })
+    }
+
+    /// Loads them if they are not; takes some milliseconds of file reading then.
+    fn get(&self) -> Arc<RootCertStore> {
+        let load = || {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            Arc::new(store)
+        };
+        self.store.get_or_init(load).clone()
+    }
+}
+
+/// A worker's TLS client.
+pub(super) struct Tls {
+    roots: Arc<TlsRoots>,
+    insecure: bool,
+    connector: OnceCell<TlsConnector>,
+}
+
+impl Tls {
+    pub(super) fn new(roots: Arc<TlsRoots>, insecure: bool) -> Self {
+        Self { roots, insecure, connector: OnceCell::new() }
+    }
+
+    /// Makes the connector ready. Roots are read off the worker's thread: the first `https` request must not stall the
+    /// VUs beside it.
+    pub(super) async fn prepare(&self) -> Result<(), String> {
+        if self.connector.get().is_some() {
+            return Ok(());
+        }
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let mut config = if self.insecure {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))).with_no_client_auth()
+        } else {
+            let roots = self.roots.clone();
+            let store = tokio::task::spawn_blocking(move || roots.get()).await.map_err(|error| error.to_string())?;
+            builder.with_root_certificates(store).with_no_client_auth()
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = Resumption::disabled();
+        // Another VU may have been faster; its connector is as good.
+        let _ = self.connector.set(TlsConnector::from(Arc::new(config)));
+        Ok(())
+    }
+
+    /// Makes the handshake. [`Tls::prepare`] comes first.
+    pub(super) async fn handshake(&self, host: &str, socket: Socket) -> io::Result<TlsStream<Socket>> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let Some(connector) = self.connector.get() else {
+            return Err(io::Error::other("TLS was not prepared"));
+        };
+        connector.connect(name, socket).await
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("insecure", &self.insecure).finish_non_exhaustive()
+    }
+}
+
+/// The version of a connection, in words.
+pub(super) fn version(stream: &TlsStream<Socket>) -> &'static str {
+    match stream.get_ref().1.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+        Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+        _ => "TLS",
+    }
+}
+
+/// What `insecure_skip_tls_verify` asks for: any certificate will do. Signatures are still checked, so that a broken
+/// handshake stays a failure.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,298 @@
+//! Where a request goes: a URL, taken apart once for all the requests that use it.
+//!
+//! A [`Target`] holds what a request line and its `Host` header need, ready made, so that asking for the same URL again
+//! costs a look-up. A credential in the URL becomes an `Authorization` header and is not kept in the URL that is shown.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use ::http::header::{HOST, USER_AGENT};
+use ::http::{HeaderMap, HeaderValue, Uri};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use rustc_hash::FxHashMap;
+use url::{Host, Position, Url};
+
+use super::NetError;
+use crate::fault::Fault;
+
+/// Scheme, host and port: what connections and credentials belong to.
+#[derive(Debug)]
+pub struct Origin {
+    secure: bool,
+    host: Box<str>,
+    port: u16,
+    literal: Option<IpAddr>,
+    /// The headers that every request to it starts from: `Host` and `User-Agent`.
+    headers: HeaderMap,
+}
+
+impl Origin {
+    /// Whether it is `https`.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host, in lower case; an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, also where it is the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host as an address, where it is one.
+    #[must_use]
+    pub fn literal(&self) -> Option<IpAddr> {
+        self.literal
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || (self.secure == other.secure && self.port == other.port && self.host == other.host)
+    }
+}
+
+impl Eq for Origin {}
+
+impl fmt::Display for Origin {
+    /// `shop.test:443`, `[::1]:80`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.literal {
+            Some(IpAddr::V6(_)) => write!(f, "[{}]:{}", self.host, self.port),
+            _ => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// A URL that can be asked for. Reads as a [`Url`].
+#[derive(Debug)]
+pub struct Target {
+    url: Url,
+    uri: Uri,
+    origin: Rc<Origin>,
+    authorization: Option<HeaderValue>,
+}
+
+impl Target {
+    /// Where connections for it go.
+    #[must_use]
+    pub fn origin(&self) -> &Rc<Origin> {
+        &self.origin
+    }
+
+    /// Path and query, as the request line has them.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The credential that stood in the URL, as a header.
+    pub(super) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+}
+
+impl Deref for Target {
+    type Target = Url;
+
+    fn deref(&self) -> &Url {
+        &self.url
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+/// A basic `Authorization` header.
+pub(super) fn basic(user: &str, password: &str) -> HeaderValue {
+    let text = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+    let mut value = HeaderValue::from_str(&text).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// How many URLs a generation of the cache holds: two generations are kept, and the older one is dropped when the
+/// younger is full. A journey that asks for ever new URLs costs no memory that way, and one that repeats few is fast.
+const GENERATION: usize = 512;
+
+/// How many origins are remembered before they are forgotten all at once.
+const ORIGINS_MAX: usize = 512;
+
+/// URLs that were taken apart lately.
+#[derive(Debug)]
+pub(super) struct Targets {
+    user_agent: Option<HeaderValue>,
+    young: FxHashMap<Box<str>, Rc<Target>>,
+    old: FxHashMap<Box<str>, Rc<Target>>,
+    origins: Vec<Rc<Origin>>,
+}
+
+impl Targets {
+    pub(super) fn new(user_agent: &str) -> Self {
+        // A value that no header can carry is left out: the plan has checked it before.
+        let user_agent = Some(user_agent).filter(|text| !text.is_empty());
+        Self {
+            user_agent: user_agent.and_then(|text| HeaderValue::from_str(text).ok()),
+            young: FxHashMap::default(),
+            old: FxHashMap::default(),
+            origins: Vec::new(),
+        }
+    }
+
+    /// The target of a URL as it was written.
+    pub(super) fn get(&mut self, text: &str) -> Result<Rc<Target>, NetError> {
+        if let Some(target) = self.young.get(text) {
+            return Ok(target.clone());
+        }
+        let target = match self.old.remove(text) {
+            Some(target) => target,
+            None => {
+                let url = Url::parse(text).map_err(|error| invalid(text, &error.to_string()))?;
+                self.parse(text, url)?
+            }
+        };
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(text.into(), target.clone());
+        Ok(target)
+    }
+
+    /// The target of a URL, `text` being what it was written as.
+    pub(super) fn parse(&mut self, text: &str, mut url: Url) -> Result<Rc<Target>, NetError> {
+        let secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            other => {
+                return Err(invalid(text, &format!("found the scheme `{other}`, expected `http` or `https`")));
+            }
+        };
+        let authorization = if url.username().is_empty() && url.password().is_none() {
+            None
+        } else {
+            let decode = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+            let header = basic(&decode(url.username()), &decode(url.password().unwrap_or_default()));
+            // Setting these fails only for URLs without a host, and the scheme is http.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            Some(header)
+        };
+        let (host, literal) = match url.host() {
+            Some(Host::Domain(name)) => (name.into(), None),
+            Some(Host::Ipv4(address)) => (address.to_string(), Some(IpAddr::V4(address))),
+            Some(Host::Ipv6(address)) => (address.to_string(), Some(IpAddr::V6(address))),
+            None => return Err(invalid(text, "it has no host")),
+        };
+        let port = url.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
+        let origin = match self.origins.iter().find(|o| o.secure == secure && o.port == port && *o.host == *host) {
+            Some(origin) => origin.clone(),
+            None => {
+                let mut headers = HeaderMap::with_capacity(4);
+                let authority = &url[Position::BeforeHost..Position::AfterPort];
+                headers
+                    .insert(HOST, HeaderValue::from_str(authority).map_err(|error| invalid(text, &error.to_string()))?);
+                if let Some(user_agent) = &self.user_agent {
+                    headers.insert(USER_AGENT, user_agent.clone());
+                }
+                let origin = Rc::new(Origin { secure, host: host.into(), port, literal, headers });
+                if self.origins.len() >= ORIGINS_MAX {
+                    self.origins.clear();
+                }
+                self.origins.push(origin.clone());
+                origin
+            }
+        };
+        let path = Bytes::copy_from_slice(url[Position::BeforePath..Position::AfterQuery].as_bytes());
+        let uri = Uri::from_maybe_shared(path).map_err(|error| invalid(text, &error.to_string()))?;
+        Ok(Rc::new(Target { url, uri, origin, authorization }))
+    }
+}
+
+fn invalid(text: &str, why: &str) -> NetError {
+    NetError { fault: Fault::INVALID_URL, detail: format!("invalid URL `{text}`: {why}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let mut targets = Targets::new("loadr/test");
+        for (text, url, line, origin, host) in [
+            ("http://Shop.Test", "http://shop.test/", "/", "shop.test:80", "shop.test"),
+            ("https://shop.test/a?b=c#d", "https://shop.test/a?b=c#d", "/a?b=c", "shop.test:443", "shop.test"),
+            (
+                "http://shop.test:8080/ä b",
+                "http://shop.test:8080/%C3%A4%20b",
+                "/%C3%A4%20b",
+                "shop.test:8080",
+                "shop.test:8080",
+            ),
+            ("http://[::1]:81/", "http://[::1]:81/", "/", "[::1]:81", "[::1]:81"),
+            ("http://127.1/?q={x}|^`", "http://127.0.0.1/?q={x}|^`", "/?q={x}|^`", "127.0.0.1:80", "127.0.0.1"),
+            ("http://u:p%40ss@shop.test/", "http://shop.test/", "/", "shop.test:80", "shop.test"),
+        ] {
+            let target = targets.get(text).unwrap();
+            assert_eq!(target.as_str(), url);
+            assert_eq!(target.uri().to_string(), line);
+            assert_eq!(target.origin().to_string(), origin);
+            assert_eq!(target.origin().headers()[HOST], host);
+            assert_eq!(target.origin().headers()[USER_AGENT], "loadr/test");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_url_is_refused_by_name() {
+        let mut targets = Targets::new("");
+        for (text, why) in [
+            ("ftp://shop.test/", "found the scheme `ftp`, expected `http` or `https`"),
+            ("shop.test/a", "relative URL without a base"),
+            ("http://", "empty host"),
+            ("http://a b/", "invalid international domain name"),
+            ("http://shop.test:99999/", "invalid port number"),
+        ] {
+            let error = targets.get(text).unwrap_err();
+            assert_eq!(error.fault, Fault::INVALID_URL, "{text}");
+            assert_eq!(error.detail, format!("invalid URL `{text}`: {why}"));
+        }
+    }
+
+    #[test]
+    fn the_same_url_is_taken_apart_once_and_the_cache_stays_bounded() {
+        let mut targets = Targets::new("");
+        let first = targets.get("http://shop.test/").unwrap();
+        assert!(Rc::ptr_eq(&first, &targets.get("http://shop.test/").unwrap()));
+        for id in 0..4 * GENERATION {
+            let target = targets.get(&format!("http://shop.test/{id}")).unwrap();
+            assert!(Rc::ptr_eq(first.origin(), target.origin()));
+        }
+        assert!(targets.young.len() + targets.old.len() <= 2 * GENERATION);
+        for id in 0..2 * ORIGINS_MAX {
+            targets.get(&format!("http://shop{id}.test/")).unwrap();
+        }
+        assert!(targets.origins.len() <= ORIGINS_MAX);
+    }
+
+    #[test]
+    fn a_credential_in_the_url_becomes_a_header() {
+        let target = Targets::new("").get("http://u:p%40ss@shop.test/").unwrap();
+        assert_eq!(target.authorization().unwrap(), "Basic dTpwQHNz");
+    }
+}

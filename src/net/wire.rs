@@ -1,0 +1,301 @@
+//! The socket, with a meter on it: bytes as they are on the wire, below TLS, and when the first and last of them moved.
+//!
+//! The meter is shared with the connection that reads it. It takes three clock readings for a request that fits one
+//! write and is answered in one read; counting costs no system call.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// An operating system error that was seen on the socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SocketError {
+    pub(super) kind: io::ErrorKind,
+    pub(super) os: Option<i32>,
+}
+
+/// What a connection's socket saw.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    sent: Cell<u64>,
+    received: Cell<u64>,
+    first_write: Cell<Option<Instant>>,
+    last_write: Cell<Option<Instant>>,
+    first_read: Cell<Option<Instant>>,
+    last_read: Cell<Option<Instant>>,
+    error: Cell<Option<SocketError>>,
+    eof: Cell<bool>,
+}
+
+/// The three phases that a target is answerable for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    pub(super) sending: Duration,
+    pub(super) waiting: Duration,
+    pub(super) receiving: Duration,
+}
+
+impl Meter {
+    /// Forgets when bytes moved: a new request begins. Bytes go on counting until they are taken.
+    pub(super) fn begin(&self) {
+        self.first_write.set(None);
+        self.last_write.set(None);
+        self.first_read.set(None);
+        self.last_read.set(None);
+    }
+
+    /// Bytes written and read since the last call.
+    pub(super) fn take_bytes(&self) -> (u64, u64) {
+        (self.sent.take(), self.received.take())
+    }
+
+    /// Whether this request has put nothing on the wire.
+    pub(super) fn is_unsent(&self) -> bool {
+        self.last_write.get().is_none()
+    }
+
+    /// Whether a byte has been read since the request began.
+    pub(super) fn has_read(&self) -> bool {
+        self.first_read.get().is_some()
+    }
+
+    /// When the request first tried to write.
+    pub(super) fn first_write(&self) -> Option<Instant> {
+        self.first_write.get()
+    }
+
+    /// The latest error of the socket.
+    pub(super) fn error(&self) -> Option<SocketError> {
+        self.error.get()
+    }
+
+    /// Whether the other side has closed its half.
+    pub(super) fn is_eof(&self) -> bool {
+        self.eof.get()
+    }
+
+    /// The phases. `ended` is when the request failed; none if it did not, for then its last byte is its end.
+    ///
+    /// A target may answer before it has read the whole request: the response's first byte then ends the sending.
+    pub(super) fn moved(&self, ended: Option<Instant>) -> Moved {
+        let Some(first_write) = self.first_write.get() else { return Moved::default() };
+        let last_write = self.last_write.get().unwrap_or(first_write);
+        match self.first_read.get() {
+            None => Moved {
+                sending: last_write - first_write,
+                waiting: ended.map_or(Duration::ZERO, |at| at.saturating_duration_since(last_write)),
+                receiving: Duration::ZERO,
+            },
+            Some(first_read) => {
+                let sent = last_write.min(first_read);
+                let last = ended.or(self.last_read.get()).unwrap_or(first_read);
+                Moved {
+                    sending: sent - first_write,
+                    waiting: first_read - sent,
+                    receiving: last.saturating_duration_since(first_read),
+                }
+            }
+        }
+    }
+
+    fn wants_to_write(&self) {
+        if self.first_write.get().is_none() {
+            self.first_write.set(Some(Instant::now()));
+        }
+    }
+
+    fn wrote(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Ready(Ok(count)) if *count > 0 => {
+                self.sent.set(self.sent.get() + *count as u64);
+                self.last_write.set(Some(Instant::now()));
+            }
+            Poll::Ready(Err(error)) => self.failed(error),
+            _ => {}
+        }
+    }
+
+    fn read(&self) {
+        let now = Instant::now();
+        if self.first_read.get().is_none() {
+            self.first_read.set(Some(now));
+        }
+        self.last_read.set(Some(now));
+    }
+
+    fn failed(&self, error: &io::Error) {
+        self.error.set(Some(SocketError { kind: error.kind(), os: error.raw_os_error() }));
+    }
+}
+
+/// A TCP connection that counts what passes.
+#[derive(Debug)]
+pub(super) struct Socket {
+    tcp: TcpStream,
+    meter: Rc<Meter>,
+}
+
+impl Socket {
+    pub(super) fn new(tcp: TcpStream, meter: Rc<Meter>) -> Self {
+        Self { tcp, meter }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let result = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        match &result {
+            Poll::Ready(Ok(())) => {
+                let count = buf.filled().len() - before;
+                this.meter.received.set(this.meter.received.get() + count as u64);
+                if count == 0 {
+                    this.meter.eof.set(true);
+                }
+            }
+            Poll::Ready(Err(error)) => this.meter.failed(error),
+            Poll::Pending => {}
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.meter.wants_to_write();
+        let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
+        this.meter.wrote(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.meter.wants_to_write();
+        let result = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        this.meter.wrote(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}
+
+/// What HTTP is spoken over.
+///
+/// Reads are stamped here, above TLS: a session ticket that arrives after the handshake is no byte of a response.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(Socket),
+    Tls { stream: Box<TlsStream<Socket>>, meter: Rc<Meter> },
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let (result, meter) = match self.get_mut() {
+            Self::Plain(socket) => (Pin::new(&mut *socket).poll_read(cx, buf), &socket.meter),
+            Self::Tls { stream, meter } => (Pin::new(stream).poll_read(cx, buf), &*meter),
+        };
+        if buf.filled().len() > before {
+            meter.read();
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Tls { stream, .. } => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Tls { stream, .. } => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Tls { stream, .. } => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Tls { stream, .. } => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Tls { stream, .. } => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_add_up_whatever_the_order_of_reads_and_writes() {
+        let start = Instant::now();
+        let at = |ms: u64| Some(start + Duration::from_millis(ms));
+        // first write, last write, first read, last read, ended -> sending, waiting, receiving
+        for (first_write, last_write, first_read, last_read, ended, expected) in [
+            (at(0), at(2), at(5), at(9), None, [2, 3, 4]),
+            (at(0), at(2), at(5), at(5), None, [2, 3, 0]),
+            // Answered before the whole request was written.
+            (at(0), at(7), at(5), at(9), None, [5, 0, 4]),
+            // Cut off in the body: the end is when that was noticed.
+            (at(0), at(2), at(5), at(6), at(9), [2, 3, 4]),
+            // No answer.
+            (at(0), at(2), None, None, at(9), [2, 7, 0]),
+            // Tried to write, wrote nothing.
+            (at(0), None, None, None, at(9), [0, 9, 0]),
+            (None, None, None, None, at(9), [0, 0, 0]),
+        ] {
+            let meter = Meter::default();
+            meter.first_write.set(first_write);
+            meter.last_write.set(last_write);
+            meter.first_read.set(first_read);
+            meter.last_read.set(last_read);
+            let moved = meter.moved(ended);
+            let found = [moved.sending, moved.waiting, moved.receiving].map(|phase| phase.as_millis());
+            assert_eq!(found, expected);
+        }
+    }
+}
