@@ -1,16 +1,31 @@
 //! A run's plan: what the options say, once all their layers are merged and checked.
 //!
 //! Order of the layers: default < script < config file < environment < flag. Each value knows where it came from, so
-//! that a message can say so. Pure data and arithmetic.
+//! that a message can say so. Pure data and arithmetic. What depends on the machine (`threads`, `seed`) comes in as a
+//! layer too; without one, a run has one thread and seed 0.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
+mod adjust;
 pub mod division;
+pub mod error;
+mod executors;
+mod fields;
+pub mod layer;
+pub mod resolve;
 pub mod scenario;
 pub mod stages;
+mod thresholds;
+
+#[cfg(test)]
+mod tests;
 
 pub use division::Part;
+pub use error::PlanError;
+pub use layer::{Function, Layer, ScriptFacts, Source};
+pub use resolve::resolve;
 pub use scenario::{Executor, Scenario};
 pub use stages::{Ramp, Stage};
 
@@ -23,9 +38,9 @@ pub struct Plan {
     pub thresholds: Vec<ThresholdOption>,
     /// Tags that every series carries.
     pub tags: BTreeMap<String, String>,
-    /// The seed of all random choices.
+    /// The seed of all random choices (default: 0).
     pub seed: u64,
-    /// Worker threads.
+    /// Worker threads (default: 1).
     pub threads: usize,
     /// How requests are made by default.
     pub http: HttpOptions,
@@ -45,6 +60,28 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
+impl Plan {
+    /// How long `setup` may take by default.
+    pub const SETUP_TIMEOUT: Duration = Duration::from_secs(60);
+    /// How long `teardown` may take by default.
+    pub const TEARDOWN_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// The most VUs that the run may have: each scenario has its own.
+    #[must_use]
+    pub fn vus_max(&self) -> u64 {
+        self.scenarios.iter().map(|scenario| u64::from(scenario.executor.vus_max())).sum()
+    }
+
+    /// The places of a scenario's VUs among all VUs of the run, from 0: those of the scenarios before it come first.
+    /// The VU at place `k` has the number `k + 1`.
+    #[must_use]
+    pub fn places(&self, scenario: usize) -> Range<u64> {
+        let peak = |scenario: &Scenario| u64::from(scenario.executor.vus_max());
+        let start: u64 = self.scenarios[..scenario].iter().map(peak).sum();
+        start..start + peak(&self.scenarios[scenario])
+    }
+}
+
 /// A threshold as it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThresholdOption {
@@ -61,11 +98,11 @@ pub struct ThresholdOption {
 /// How requests are made unless a request says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpOptions {
-    /// k6: 60 s.
+    /// How long a request may take in all (k6: 60 s).
     pub timeout: Duration,
-    /// k6: 10.
+    /// How many redirects are followed (k6: 10).
     pub max_redirects: u32,
-    /// The `User-Agent` header; empty sends none.
+    /// The `User-Agent` header; empty sends none (default: `loadr/` and the version).
     pub user_agent: String,
     /// Accept any certificate.
     pub insecure_skip_tls_verify: bool,
@@ -77,7 +114,7 @@ pub struct HttpOptions {
     pub no_vu_connection_reuse: bool,
     /// Read bodies but do not keep them.
     pub discard_response_bodies: bool,
-    /// The most bytes of a body that are kept; a longer body is an error.
+    /// The most bytes of a body that are kept; a longer body is an error (default: 64 MiB).
     pub max_body: u64,
     /// Requests of a `batch` at once (k6: 20).
     pub batch: u32,
@@ -89,15 +126,41 @@ pub struct HttpOptions {
     pub throw: bool,
 }
 
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            max_redirects: 10,
+            user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
+            insecure_skip_tls_verify: false,
+            no_cookies_reset: false,
+            no_connection_reuse: false,
+            no_vu_connection_reuse: false,
+            discard_response_bodies: false,
+            max_body: 64 << 20,
+            batch: 20,
+            batch_per_host: 6,
+            hosts: BTreeMap::new(),
+            throw: false,
+        }
+    }
+}
+
 /// Bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most memory that scripts may hold, in bytes, over all workers.
+    /// The most memory that scripts may hold, in bytes, over all workers; 0 lets the session choose by the machine.
     pub max_memory: u64,
-    /// The most memory that one VU's script may hold, in bytes.
+    /// The most memory that one VU's script may hold, in bytes (default: 256 MB).
     pub max_vu_memory: u64,
-    /// How long a script may compute without calling the host.
+    /// How long a script may compute without calling the host (default: 10 s).
     pub max_script_time: Duration,
-    /// Series of one metric before they are folded together.
+    /// Series of one metric before they are folded together (default: 2,000).
     pub max_series: usize,
+}
+
+impl Limits {
+    /// The bounds that hold unless options say otherwise.
+    pub const DEFAULT: Self =
+        Self { max_memory: 0, max_vu_memory: 256_000_000, max_script_time: Duration::from_secs(10), max_series: 2_000 };
 }

@@ -130,12 +130,14 @@ impl Scenario {
     pub fn describe(&self) -> String {
         let mut text = match &self.executor {
             Executor::SharedIterations { vus, iterations, max_duration } => {
-                format!("{iterations} iterations shared by {vus} VUs, at most {}", span(*max_duration))
+                let (iterations, vus) = (counted(*iterations, "iteration"), counted(*vus, "VU"));
+                format!("{iterations} shared by {vus}, at most {}", span(*max_duration))
             }
             Executor::PerVuIterations { vus, iterations, max_duration } => {
-                format!("{iterations} iterations for each of {vus} VUs, at most {}", span(*max_duration))
+                let (iterations, vus) = (counted(*iterations, "iteration"), counted(*vus, "VU"));
+                format!("{iterations} for each of {vus}, at most {}", span(*max_duration))
             }
-            Executor::ConstantVus { vus, duration } => format!("{vus} VUs for {}", span(*duration)),
+            Executor::ConstantVus { vus, duration } => format!("{} for {}", counted(*vus, "VU"), span(*duration)),
             Executor::RampingVus { start_vus, stages, .. } => describe_stages(*start_vus, stages),
         };
         if !self.start_time.is_zero() {
@@ -152,7 +154,11 @@ fn describe_stages(start: u32, stages: &[Stage]) -> String {
     let mut text = String::new();
     let mut from = start;
     for (index, stage) in stages.iter().take(STAGES_DESCRIBED).enumerate() {
-        let unit = if index == 0 { " VUs" } else { "" };
+        let unit = match index {
+            0 if stage.target == 1 => " VU",
+            0 => " VUs",
+            _ => "",
+        };
         let (target, duration) = (stage.target, span(stage.duration));
         let separator = if index == 0 { "" } else { ", " };
         let _ = if stage.duration.is_zero() {
@@ -168,6 +174,14 @@ fn describe_stages(start: u32, stages: &[Stage]) -> String {
         let _ = write!(text, " and {more} more stages");
     }
     text
+}
+
+/// A number with its noun: `1 VU`, `5 VUs`.
+pub(super) fn counted(count: impl Into<u64>, noun: &str) -> String {
+    match count.into() {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
 }
 
 /// A duration as options spell it: `1h`, `2m30s`, `1.5s`, `250ms`.
@@ -247,14 +261,14 @@ mod tests {
             ),
             (
                 ramp(&[(1, 1); 8]),
-                "0 to 1 VUs over 1s, 1 for 1s, 1 for 1s, 1 for 1s, 1 for 1s, 1 for 1s and 2 more stages",
+                "0 to 1 VU over 1s, 1 for 1s, 1 for 1s, 1 for 1s, 1 for 1s, 1 for 1s and 2 more stages",
             ),
         ] {
             assert_eq!(scenario(executor).describe(), text);
         }
         let late =
             Scenario { start_time: seconds(10), ..scenario(Executor::ConstantVus { vus: 1, duration: seconds(5) }) };
-        assert_eq!((late.describe().as_str(), late.end()), ("1 VUs for 5s, after 10s", seconds(15)));
+        assert_eq!((late.describe().as_str(), late.end()), ("1 VU for 5s, after 10s", seconds(15)));
     }
 
     #[test]
