@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub trait VuFactory: Send + Sync {
 }
 
 /// A worker thread's own place in the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WorkerSeat {
     /// From 0.
     pub worker: usize,
@@ -37,6 +38,8 @@ pub struct WorkerSeat {
     pub workers: usize,
     /// The run's start: what every offset counts from. A fixed point that is passed on, not read here.
     pub epoch: Instant,
+    /// The run is to end at once: for code that computes and can't be told in another way.
+    pub hard_stop: Arc<AtomicBool>,
 }
 
 /// What a worker's VUs share: the script engine, the compiled script.

@@ -139,6 +139,9 @@ pub enum MetricError {
         /// The kind that was asked for.
         wanted: MetricKind,
     },
+    /// It was not declared when the script was looked at, so no worker knows it.
+    #[error("metric `{0}` is not declared each time the script's top level runs: declare it without a condition")]
+    Late(String),
     /// The run has as many metrics as it may.
     #[error("a run can have at most {0} metrics")]
     TooMany(usize),

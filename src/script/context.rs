@@ -5,11 +5,22 @@
 //! number 0.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
+
+use rhai::Dynamic;
 
 use super::modules::data::DataPool;
+use super::series::SeriesTable;
+use crate::event::{LogLevel, LogLine};
+use crate::metric::registry::Recorder;
+use crate::metric::{Catalogue, Contains, MetricError, MetricId, MetricKind};
+use crate::net::http::{Client, Network};
+use crate::plan::HttpOptions;
 
 /// Which part of the script's life is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +35,10 @@ pub enum Phase {
     Teardown,
 }
 
+/// Takes what a script prints. It must not block.
+pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
+
 /// What all workers of a run share.
-#[derive(Debug)]
 pub struct Shared {
     /// The directory of the script: what relative paths start from.
     pub base_dir: PathBuf,
@@ -33,24 +46,65 @@ pub struct Shared {
     pub seed: u64,
     /// Data files, read once.
     pub data: DataPool,
+    /// What `env` gives, in all scenarios.
+    pub env: BTreeMap<String, String>,
+    /// Where `print` and `log` write to.
+    pub log: LogSink,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("base_dir", &self.base_dir).field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+/// A scenario, as its VUs see it.
+#[derive(Debug, Default)]
+pub struct ScenarioContext {
+    /// Its place in the plan.
+    pub index: usize,
+    /// Its name; empty outside of scenarios.
+    pub name: Arc<str>,
+    /// What `env` gives in it, over the run's.
+    pub env: BTreeMap<String, String>,
+    /// Tags of its series.
+    pub tags: Vec<(Arc<str>, Arc<str>)>,
 }
 
 /// A virtual user, as host functions see it.
-#[derive(Debug)]
 pub struct VuContext {
     /// Its number in the run, from 1; 0 for init, setup and teardown.
     pub id: u32,
     /// Its iteration, from 0.
     pub iteration: Cell<u64>,
+    /// Its iteration among all of its scenario, from 0.
+    pub iteration_in_scenario: Cell<u64>,
     /// The generator of its random choices; seeded anew at each iteration.
     pub rng: RefCell<fastrand::Rng>,
+    /// Its scenario.
+    pub scenario: Rc<ScenarioContext>,
+    /// The group that is open, a number of the worker's [`SeriesTable`]; 0 for none.
+    pub group: Cell<u32>,
+    /// What the script keeps in `vu.state`.
+    pub state: RefCell<Dynamic>,
+    /// Its HTTP client; none in init.
+    pub client: Option<Client>,
 }
 
 impl VuContext {
     /// The context of VU `id`, its random choices seeded for iteration 0.
     #[must_use]
-    pub fn new(id: u32, seed: u64) -> Self {
-        let vu = Self { id, iteration: Cell::new(0), rng: RefCell::new(fastrand::Rng::with_seed(0)) };
+    pub fn new(id: u32, seed: u64, scenario: Rc<ScenarioContext>, client: Option<Client>) -> Self {
+        let vu = Self {
+            id,
+            iteration: Cell::new(0),
+            iteration_in_scenario: Cell::new(0),
+            rng: RefCell::new(fastrand::Rng::with_seed(0)),
+            scenario,
+            group: Cell::new(0),
+            state: RefCell::new(Dynamic::from_map(rhai::Map::new())),
+            client,
+        };
         vu.begin_iteration(seed, 0);
         vu
     }
@@ -58,6 +112,7 @@ impl VuContext {
     /// Seeds the random choices for an iteration: the same for the same run seed, VU and iteration.
     pub fn begin_iteration(&self, seed: u64, iteration: u64) {
         self.iteration.set(iteration);
+        self.group.set(0);
         // SplitMix64's finaliser spreads neighbouring VUs and iterations over the whole seed space.
         let mut z = seed ^ u64::from(self.id).rotate_left(32) ^ iteration.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -66,10 +121,34 @@ impl VuContext {
     }
 }
 
+/// Where metrics go: declared while the script is looked at, recorded while it runs.
+pub enum Metrics {
+    /// The script is being looked at: its init declares metrics.
+    Declaring(RefCell<Catalogue>),
+    /// The script runs on a worker.
+    Recording {
+        /// The worker's metrics.
+        recorder: Recorder,
+        /// From what scripts say to interned series.
+        series: Box<RefCell<SeriesTable>>,
+    },
+}
+
+/// What a worker needs for making requests.
+pub struct HttpContext {
+    /// The worker's network.
+    pub network: Rc<Network>,
+    /// How requests are made by default.
+    pub options: HttpOptions,
+}
+
 struct Inner {
     shared: Arc<Shared>,
     phase: Cell<Phase>,
     vu: RefCell<Rc<VuContext>>,
+    metrics: Metrics,
+    http: Option<HttpContext>,
+    epoch: Instant,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -77,11 +156,28 @@ struct Inner {
 pub struct HostContext(Rc<Inner>);
 
 impl HostContext {
-    /// The context of a worker, at first in init.
+    /// The context for looking at a script: its init runs, nothing else.
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
-        let vu = RefCell::new(Rc::new(VuContext::new(0, shared.seed)));
-        Self(Rc::new(Inner { shared, phase: Cell::new(Phase::Init), vu }))
+        Self::build(shared, Metrics::Declaring(RefCell::new(Catalogue::new())), None, Instant::now())
+    }
+
+    /// The context of a worker.
+    #[must_use]
+    pub fn for_worker(
+        shared: Arc<Shared>,
+        recorder: Recorder,
+        series: SeriesTable,
+        http: HttpContext,
+        epoch: Instant,
+    ) -> Self {
+        let metrics = Metrics::Recording { recorder, series: Box::new(RefCell::new(series)) };
+        Self::build(shared, metrics, Some(http), epoch)
+    }
+
+    fn build(shared: Arc<Shared>, metrics: Metrics, http: Option<HttpContext>, epoch: Instant) -> Self {
+        let vu = RefCell::new(Rc::new(VuContext::new(0, shared.seed, Rc::default(), None)));
+        Self(Rc::new(Inner { shared, phase: Cell::new(Phase::Init), vu, metrics, http, epoch }))
     }
 
     /// The VU whose code is running.
@@ -102,9 +198,68 @@ impl HostContext {
         &self.0.shared
     }
 
-    /// Sets the running VU and its phase; only the bridge calls it.
-    pub(super) fn enter(&self, phase: Phase, vu: Rc<VuContext>) {
+    /// The run's start.
+    #[must_use]
+    pub fn epoch(&self) -> Instant {
+        self.0.epoch
+    }
+
+    /// How this worker makes requests; none while a script is only looked at.
+    #[must_use]
+    pub fn http(&self) -> Option<&HttpContext> {
+        self.0.http.as_ref()
+    }
+
+    /// The worker's metrics; none while a script is only looked at.
+    #[must_use]
+    pub fn recording(&self) -> Option<(&Recorder, &RefCell<SeriesTable>)> {
+        match &self.0.metrics {
+            Metrics::Declaring(_) => None,
+            Metrics::Recording { recorder, series } => Some((recorder, series)),
+        }
+    }
+
+    /// Declares a metric, or finds it when the script runs on a worker.
+    ///
+    /// # Errors
+    /// When it can't be declared; see [`Catalogue::declare`].
+    pub fn metric(&self, name: &str, kind: MetricKind, contains: Contains) -> Result<MetricId, MetricError> {
+        match &self.0.metrics {
+            Metrics::Declaring(catalogue) => catalogue.borrow_mut().declare(name, kind, contains),
+            // The catalogue is complete when workers start: a clone of it says whether this name fits.
+            Metrics::Recording { recorder, .. } => {
+                let catalogue = recorder.catalogue();
+                match catalogue.lookup(name) {
+                    Some(id) if catalogue.get(id).kind == kind => Ok(id),
+                    Some(id) => {
+                        Err(MetricError::Conflict { name: name.into(), existing: catalogue.get(id).kind, wanted: kind })
+                    }
+                    None => Err(MetricError::Late(name.into())),
+                }
+            }
+        }
+    }
+
+    /// The metrics that were declared while the script was looked at.
+    #[must_use]
+    pub fn declared(&self) -> Option<Catalogue> {
+        match &self.0.metrics {
+            Metrics::Declaring(catalogue) => Some(catalogue.borrow().clone()),
+            Metrics::Recording { .. } => None,
+        }
+    }
+
+    /// Writes a line for the user.
+    pub fn log(&self, level: LogLevel, text: String) {
+        (self.0.shared.log)(LogLine { level, text, vu: self.vu().id });
+    }
+
+    /// Sets the running VU and its phase; only the host calls it.
+    pub(super) fn enter(&self, phase: Phase, vu: &Rc<VuContext>) {
         self.0.phase.set(phase);
-        *self.0.vu.borrow_mut() = vu;
+        let mut slot = self.0.vu.borrow_mut();
+        if !Rc::ptr_eq(&slot, vu) {
+            *slot = vu.clone();
+        }
     }
 }

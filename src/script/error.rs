@@ -1,9 +1,289 @@
-//! Errors of host functions and diagnostics of scripts.
+//! Errors of host functions, and diagnostics: what a script did wrong, where, and how to mend it.
+//!
+//! A [`Diagnostic`] is rendered as rustc does it: the message, the place as `file:line:column`, the line with a caret, the
+//! calls that led there, and a hint where one is known.
 
-use rhai::EvalAltResult;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rhai::{EvalAltResult, ParseError, Position};
+use rustc_hash::FxHashMap;
+
+use crate::units;
 
 /// The error that a host function gives to its script: a lowercase sentence that names what was wrong.
 #[must_use]
 pub fn host_error(message: impl Into<String>) -> Box<EvalAltResult> {
-    Box::new(EvalAltResult::ErrorRuntime(message.into().into(), rhai::Position::NONE))
+    Box::new(EvalAltResult::ErrorRuntime(message.into().into(), Position::NONE))
+}
+
+/// The texts of the script and of what it imports, by the name that diagnostics show. Shared by all workers, so that
+/// they compile what was looked at, whatever happens to the files meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Arc<Mutex<BTreeMap<String, Arc<str>>>>);
+
+impl Sources {
+    /// The text of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Keeps a text.
+    pub fn insert(&self, name: &str, text: Arc<str>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), text);
+    }
+
+    /// The names of all texts.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+}
+
+/// A place in a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the user would name it.
+    pub source: String,
+    /// The line, from 1; 0 when it is not known.
+    pub line: usize,
+    /// The column in characters, from 1; 0 when it is not known.
+    pub column: usize,
+}
+
+impl Place {
+    fn new(source: &str, position: Position) -> Self {
+        Self { source: source.to_owned(), line: position.line().unwrap_or(0), column: position.position().unwrap_or(0) }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.line, self.column) {
+            (0, _) => f.write_str(&self.source),
+            (line, 0) => write!(f, "{}:{line}", self.source),
+            (line, column) => write!(f, "{}:{line}:{column}", self.source),
+        }
+    }
+}
+
+/// One error of a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+    /// The calls that led there, the innermost first: the function's name, and where it was called.
+    pub trace: Vec<(String, Place)>,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+/// The names that a script could have meant.
+#[derive(Debug, Default)]
+pub struct Vocabulary {
+    /// Functions, with their namespace: `http::get`.
+    pub functions: Vec<String>,
+    /// Properties and methods of host types.
+    pub properties: Vec<String>,
+    /// Constants.
+    pub constants: Vec<String>,
+    /// Which file each closure stands in: Rhai gives the file of its caller.
+    pub closures: ClosureFiles,
+}
+
+/// The files of closures, by the closure's internal name. Filled while files are loaded.
+#[derive(Clone, Debug, Default)]
+pub struct ClosureFiles(Rc<RefCell<FxHashMap<String, String>>>);
+
+impl ClosureFiles {
+    /// The closures among these functions stand in the file `source`.
+    pub fn insert<'a>(&self, functions: impl IntoIterator<Item = &'a str>, source: &str) {
+        let closures = functions.into_iter().filter(|name| name.starts_with(CLOSURE_PREFIX));
+        self.0.borrow_mut().extend(closures.map(|name| (name.to_owned(), source.to_owned())));
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.borrow().get(name).cloned()
+    }
+}
+
+/// How Rhai's names of closures begin.
+pub const CLOSURE_PREFIX: &str = "anon$";
+
+impl Diagnostic {
+    /// One that is not about a place within the script.
+    #[must_use]
+    pub fn at_file(message: impl Into<String>, source: &str) -> Self {
+        let place = Place { source: source.to_owned(), line: 0, column: 0 };
+        Self { message: message.into(), place, trace: Vec::new(), hint: None }
+    }
+
+    /// Of a script that could not be parsed.
+    #[must_use]
+    pub fn from_parse_error(error: &ParseError, source: &str) -> Self {
+        let mut place = Place::new(source, error.1);
+        let message = lowercase_first(&error.0.to_string());
+        let hint = match &*error.0 {
+            rhai::ParseErrorType::ExprTooDeep => Some("take parts of it out into functions or variables".to_owned()),
+            rhai::ParseErrorType::MissingToken(token, _) if token == ";" => {
+                Some("a `;` is missing before this, or a word is misspelt just before it".to_owned())
+            }
+            _ => None,
+        };
+        if place.line == 0 {
+            place.column = 0;
+        }
+        Self { message, place, trace: Vec::new(), hint }
+    }
+
+    /// Of a script that failed while it ran.
+    #[must_use]
+    pub fn from_eval_error(error: &EvalAltResult, source: &str, vocabulary: &Vocabulary) -> Self {
+        let mut source = source.to_owned();
+        let mut trace = Vec::new();
+        let mut leaf = error;
+        loop {
+            match leaf {
+                EvalAltResult::ErrorInFunctionCall(function, callee, inner, position) => {
+                    trace.push((function_name(function), Place::new(&source, *position)));
+                    if let Some(file) = vocabulary.closures.get(function) {
+                        source = file;
+                    } else if !callee.is_empty() {
+                        source.clone_from(callee);
+                    }
+                    leaf = inner;
+                }
+                EvalAltResult::ErrorInModule(name, inner, position) => {
+                    trace.push((format!("import \"{name}\""), Place::new(&source, *position)));
+                    // The module's own name leads to its text, unless the error is about finding it.
+                    if !matches!(**inner, EvalAltResult::ErrorModuleNotFound(..)) {
+                        source = module_source(name, inner, &source);
+                    }
+                    leaf = inner;
+                }
+                _ => break,
+            }
+        }
+        trace.reverse();
+        let (message, hint) = describe(leaf, vocabulary);
+        let mut place = Place::new(&source, leaf.position());
+        if place.line == 0 {
+            // Native functions don't know where they were called; the innermost call does.
+            if let Some((_, called_at)) = trace.first() {
+                place = called_at.clone();
+            }
+        }
+        Self { message, place, trace, hint }
+    }
+
+    /// The first line: what and where.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        format!("{} ({})", self.message.lines().next().unwrap_or_default(), self.place)
+    }
+
+    /// The whole text, without a newline at its end.
+    #[must_use]
+    pub fn render(&self, sources: &Sources) -> String {
+        let mut out = format!("error: {}\n --> {}", self.message, self.place);
+        let text = sources.get(&self.place.source);
+        if let Some(line) = text.as_deref().and_then(|text| text.lines().nth(self.place.line.wrapping_sub(1))) {
+            let number = self.place.line.to_string();
+            let margin = " ".repeat(number.len());
+            // Writing to a string can't fail.
+            let _ = write!(out, "\n{margin} |\n{number} | {line}");
+            if self.place.column > 0 {
+                let before: String =
+                    line.chars().take(self.place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                let _ = write!(out, "\n{margin} | {before}^");
+            }
+        }
+        for (function, place) in &self.trace {
+            let _ = write!(out, "\n  = in `{function}`, called at {place}");
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(out, "\n  = help: {hint}");
+        }
+        out
+    }
+}
+
+/// Rhai names closures `anon$0123abcd`.
+fn function_name(name: &str) -> String {
+    if name.starts_with(CLOSURE_PREFIX) { "a closure".to_owned() } else { name.to_owned() }
+}
+
+fn module_source(name: &str, inner: &EvalAltResult, importer: &str) -> String {
+    match inner {
+        EvalAltResult::ErrorParsing(..) => super::source::source_name(name, Some(importer)),
+        _ => name.to_owned(),
+    }
+}
+
+fn describe(leaf: &EvalAltResult, vocabulary: &Vocabulary) -> (String, Option<String>) {
+    let did_you_mean = |word: &str, candidates: &[String]| {
+        units::nearest(word, candidates.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"))
+    };
+    match leaf {
+        EvalAltResult::ErrorRuntime(value, _) => (value.to_string(), None),
+        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
+            let name = signature.split(" (").next().unwrap_or(signature);
+            let name = name.trim_start_matches("crate::");
+            if vocabulary.functions.iter().any(|known| known == name) {
+                let message = format!("`{name}` can't be called like this: `{signature}`");
+                return (
+                    message,
+                    Some(format!("check the number and the types of its arguments: `loadr docs {name}`")),
+                );
+            }
+            let hint = did_you_mean(name, &vocabulary.functions).or_else(|| did_you_mean(name, &vocabulary.properties));
+            (format!("there is no function `{signature}`"), hint)
+        }
+        EvalAltResult::ErrorVariableNotFound(name, _) => {
+            (format!("there is no variable `{name}`"), did_you_mean(name, &vocabulary.constants))
+        }
+        EvalAltResult::ErrorModuleNotFound(name, _) => (format!("there is no module `{name}`"), None),
+        EvalAltResult::ErrorParsing(kind, _) => (lowercase_first(&kind.to_string()), None),
+        EvalAltResult::ErrorDotExpr(text, _) => {
+            let property = text.split('\'').nth(1).unwrap_or_default();
+            let owner = text.rsplit('\'').nth(1).unwrap_or_default();
+            if property.is_empty() || !text.contains("getter") {
+                return (lowercase_first(text), None);
+            }
+            let hint = did_you_mean(property, &vocabulary.properties);
+            (format!("a {owner} has no property `{property}`"), hint)
+        }
+        EvalAltResult::ErrorStackOverflow(_) => (
+            "the calls are nested too deep: a function calls itself without end, or too often".to_owned(),
+            Some("a virtual user's calls can be 64 deep; write it as a loop".to_owned()),
+        ),
+        EvalAltResult::ErrorMismatchDataType(wanted, found, _) if wanted == "bool" => (
+            format!("a condition must be true or false, this is {found}"),
+            Some("compare it: `value != ()`, `value > 0`, `text != \"\"`".to_owned()),
+        ),
+        other => {
+            let mut bare = other.to_string();
+            if let Some(at) = bare.rfind(" (line ") {
+                bare.truncate(at);
+            }
+            (lowercase_first(&bare), None)
+        }
+    }
+}
+
+fn lowercase_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        // An acronym stays as it is.
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => text.to_owned(),
+    }
 }

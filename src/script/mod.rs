@@ -1,9 +1,18 @@
 //! The script host: Rhai journeys as virtual users.
 
+pub mod bridge;
 pub mod context;
+pub mod engine;
 pub mod error;
+pub mod host;
 pub mod json_path;
 pub mod json_value;
 pub mod lazy_json;
 pub mod modules;
+pub mod names;
+pub mod series;
+pub mod source;
 pub mod worker_cache;
+
+#[cfg(test)]
+mod tests;

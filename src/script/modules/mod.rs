@@ -12,11 +12,17 @@ use rhai::{
 use super::context::HostContext;
 
 pub mod argument;
+pub mod check;
 pub mod data;
 pub mod duration;
+pub mod global;
+pub mod http;
+pub mod metrics;
+pub mod pause;
 pub mod random;
 #[cfg(test)]
 mod tests;
+pub mod vu;
 
 /// What a host function returns: its value, or the error that its script sees.
 pub type HostResult<T> = Result<T, Box<EvalAltResult>>;
@@ -49,7 +55,16 @@ pub struct FunctionDoc {
 }
 
 /// Every host module.
-pub const TABLE: &[HostModule] = &[duration::MODULE, random::MODULE];
+pub const TABLE: &[HostModule] = &[
+    vu::MODULE,
+    http::MODULE,
+    check::MODULE,
+    pause::MODULE,
+    global::MODULE,
+    metrics::MODULE,
+    duration::MODULE,
+    random::MODULE,
+];
 
 /// Adds a function to a module: [`FuncRegistration`] with two differences.
 ///

@@ -14,7 +14,13 @@ use crate::script::error::host_error;
 /// An engine with every module, over `tests/fixtures`, and the two assertions that examples use.
 fn engine(seed: u64) -> Engine {
     let base_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let context = HostContext::new(Arc::new(Shared { base_dir, seed, data: DataPool::default() }));
+    let context = HostContext::new(Arc::new(Shared {
+        base_dir,
+        seed,
+        data: DataPool::default(),
+        env: Default::default(),
+        log: Arc::new(|_| {}),
+    }));
     let mut engine = Engine::new();
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_max_expr_depths(64, 64);

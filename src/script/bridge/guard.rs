@@ -1,0 +1,286 @@
+//! Keeps a running script within its stack, its memory and its time.
+//!
+//! [`check`] is called by the script engine before each statement and expression. Its quick part compares an address
+//! and a count with thread-local limits; once every few thousand calls it looks at the clock as well. A script that
+//! oversteps is *tripped*: the reason sticks to its [`Budget`], and from then on every check and every host function
+//! fails, so that no `try` of the script can swallow it.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{fault, memory};
+use crate::vu::StopReason;
+
+/// Why a script was ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trip {
+    /// Its calls or expressions are nested too deep for its stack.
+    Stack,
+    /// It holds more memory than one VU may.
+    VuMemory {
+        /// The bound, in bytes.
+        bound: u64,
+    },
+    /// The worker's scripts together hold more memory than they may.
+    WorkerMemory {
+        /// The worker's share of the bound, in bytes.
+        bound: u64,
+    },
+    /// It computed for longer than it may without calling the host.
+    Time {
+        /// The bound.
+        bound: Duration,
+    },
+    /// It was cancelled.
+    Cancelled(StopReason),
+    /// It asked for the end of the run, for this reason.
+    Abort(String),
+}
+
+impl Trip {
+    /// That it was cancelled.
+    #[must_use]
+    pub fn cancelled(reason: StopReason) -> Self {
+        Self::Cancelled(reason)
+    }
+}
+
+/// What one VU's scripts may use, and what they have used.
+#[derive(Debug)]
+pub struct Budget {
+    /// The most bytes that this VU's script may hold.
+    pub vu_memory: u64,
+    /// The most bytes that all allocations of this worker thread may hold.
+    pub worker_memory: u64,
+    /// How long the script may compute without waiting.
+    pub script_time: Duration,
+    /// The run is to end at once.
+    pub hard_stop: Arc<AtomicBool>,
+    /// Whether this is the init of a script, which may not wait.
+    pub init: bool,
+    held: Cell<i64>,
+    entered_with: Cell<i64>,
+    computed: Cell<Duration>,
+    tripped: RefCell<Option<Trip>>,
+}
+
+impl Budget {
+    /// A budget of which nothing is used.
+    #[must_use]
+    pub fn new(vu_memory: u64, worker_memory: u64, script_time: Duration, hard_stop: Arc<AtomicBool>) -> Self {
+        Self {
+            vu_memory,
+            worker_memory,
+            script_time,
+            hard_stop,
+            init: false,
+            held: Cell::new(0),
+            entered_with: Cell::new(0),
+            computed: Cell::new(Duration::ZERO),
+            tripped: RefCell::new(None),
+        }
+    }
+
+    /// Ends the script for this reason, unless it is being ended already. Says whether it was this call that did.
+    pub fn stop(&self, trip: Trip) -> bool {
+        let mut slot = self.tripped.borrow_mut();
+        if slot.is_some() {
+            return false;
+        }
+        *slot = Some(trip);
+        STATE.with(|state| state.stopping.set(true));
+        true
+    }
+
+    /// Why the script is being ended, if it is.
+    #[must_use]
+    pub fn trip(&self) -> Option<Trip> {
+        self.tripped.borrow().clone()
+    }
+
+    /// Makes it usable for the next iteration. What the script holds stays counted.
+    pub fn begin(&self) {
+        *self.tripped.borrow_mut() = None;
+        self.computed.set(Duration::ZERO);
+    }
+
+    /// The script waits: its computing time starts anew.
+    pub fn waited(&self) {
+        self.computed.set(Duration::ZERO);
+    }
+}
+
+/// The limits of the script that runs on this thread.
+struct State {
+    stack_limit: Cell<usize>,
+    memory_limit: Cell<i64>,
+    stopping: Cell<bool>,
+    countdown: Cell<u32>,
+    slice_began: Cell<Option<Instant>>,
+    budget: Cell<*const Budget>,
+}
+
+thread_local! {
+    static STATE: State = const {
+        State {
+            stack_limit: Cell::new(0),
+            memory_limit: Cell::new(i64::MAX),
+            stopping: Cell::new(false),
+            countdown: Cell::new(CHECK_EVERY),
+            slice_began: Cell::new(None),
+            budget: Cell::new(std::ptr::null()),
+        }
+    };
+}
+
+/// How many checks pass between two looks at the clock: some hundred microseconds of script.
+const CHECK_EVERY: u32 = 4_096;
+
+/// How long a script may compute before the worker's other tasks run.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// The script of this budget is about to run. Paired with [`leave`].
+pub(super) fn enter(budget: &Budget, stack_limit: usize) {
+    let live = memory::live();
+    budget.entered_with.set(live);
+    let own = (budget.vu_memory as i64).saturating_sub(budget.held.get()).saturating_add(live);
+    fault::watch_stack(stack_limit);
+    STATE.with(|state| {
+        state.stack_limit.set(stack_limit);
+        state.memory_limit.set(own.min(budget.worker_memory as i64));
+        state.stopping.set(budget.tripped.borrow().is_some());
+        state.countdown.set(CHECK_EVERY);
+        state.slice_began.set(None);
+        state.budget.set(budget);
+    });
+}
+
+/// It stopped running, for now or for good.
+pub(super) fn leave(budget: &Budget) {
+    // Bodies are allocated outside of the script and freed within it: what a script holds is never less than nothing.
+    let held = budget.held.get() + memory::live() - budget.entered_with.get();
+    budget.held.set(held.max(0));
+    fault::watch_stack(0);
+    STATE.with(|state| {
+        state.stack_limit.set(0);
+        state.memory_limit.set(i64::MAX);
+        state.stopping.set(false);
+        state.budget.set(std::ptr::null());
+    });
+}
+
+/// Whether the running script is being ended.
+#[must_use]
+pub fn stopping() -> bool {
+    STATE.with(|state| state.stopping.get())
+}
+
+/// Whether the running script is in its init.
+pub(super) fn in_init() -> bool {
+    with_budget(|budget| budget.init).unwrap_or(true)
+}
+
+/// Whether one more allocation would overstep the running script's memory; false when no script runs.
+pub(super) fn exceeds_memory(size: usize) -> bool {
+    STATE.with(|state| {
+        let limit = state.memory_limit.get();
+        limit != i64::MAX
+            && memory::live().saturating_add(size as i64) > limit.saturating_mul(2).saturating_add(HEADROOM)
+    })
+}
+
+/// What a single allocation may overstep twice the bound by: a container that grows doubles, and is to be stopped by
+/// [`check`], with a position in the script, and not by the allocator.
+const HEADROOM: i64 = 512 << 20;
+
+/// Native work runs on another stack: the address limit does not hold there.
+pub(super) fn suspend_stack_limit() -> usize {
+    STATE.with(|state| state.stack_limit.replace(0))
+}
+
+/// It is over.
+pub(super) fn restore_stack_limit(limit: usize) {
+    STATE.with(|state| state.stack_limit.set(limit));
+}
+
+/// Ends the running script for this reason.
+pub fn stop(trip: Trip) {
+    with_budget(|budget| budget.stop(trip));
+}
+
+fn with_budget<T>(use_it: impl FnOnce(&Budget) -> T) -> Option<T> {
+    let budget = STATE.with(|state| state.budget.get());
+    // SAFETY: `enter` sets it from a reference that its caller holds until `leave`, which clears it.
+    (!budget.is_null()).then(|| use_it(unsafe { &*budget }))
+}
+
+/// Whether the running script may go on. Called before each of its statements and expressions.
+#[inline]
+pub fn check() -> bool {
+    let marker = 0_u8;
+    let address = std::hint::black_box(&raw const marker) as usize;
+    STATE.with(|state| {
+        let left = state.countdown.get().wrapping_sub(1);
+        state.countdown.set(left);
+        if address < state.stack_limit.get() || memory::live() > state.memory_limit.get() || left == 0 {
+            return check_slowly(address);
+        }
+        !state.stopping.get()
+    })
+}
+
+#[cold]
+#[inline(never)]
+fn check_slowly(address: usize) -> bool {
+    let trip = STATE.with(|state| {
+        state.countdown.set(CHECK_EVERY);
+        if address < state.stack_limit.get() { Some(Trip::Stack) } else { None }
+    });
+    if let Some(trip) = trip {
+        stop(trip);
+        return false;
+    }
+    let breathe = with_budget(|budget| {
+        let live = memory::live();
+        if live > STATE.with(|state| state.memory_limit.get()) {
+            let bound = budget.worker_memory;
+            let trip = if live > bound as i64 {
+                Trip::WorkerMemory { bound }
+            } else {
+                Trip::VuMemory { bound: budget.vu_memory }
+            };
+            budget.stop(trip);
+            return false;
+        }
+        if budget.hard_stop.load(Ordering::Relaxed) {
+            budget.stop(Trip::cancelled(StopReason::Aborted));
+            return false;
+        }
+        let now = Instant::now();
+        let Some(began) = STATE.with(|state| state.slice_began.get()) else {
+            STATE.with(|state| state.slice_began.set(Some(now)));
+            return false;
+        };
+        let slice = now - began;
+        let computed = budget.computed.get() + slice;
+        if computed > budget.script_time {
+            budget.stop(Trip::Time { bound: budget.script_time });
+            return false;
+        }
+        if slice < SLICE {
+            return false;
+        }
+        budget.computed.set(computed);
+        true
+    });
+    if stopping() {
+        return false;
+    }
+    if breathe == Some(true) {
+        STATE.with(|state| state.slice_began.set(None));
+        super::breathe();
+    }
+    !stopping()
+}

@@ -1,0 +1,307 @@
+//! One script, compiled for one thread: the engine with its host modules, the journeys, the constants.
+//!
+//! Loading runs the script's top level (its init) once. What it declares with `const` is visible in every function
+//! afterwards, through a variable resolver: Rhai itself does not show a function the constants around it. What it imports
+//! is resolved then, and registered by its alias, so that an iteration runs nothing but its journey.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::packages::{Package, StandardPackage};
+use rhai::{
+    AST, Caches, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, ImmutableString, OptimizationLevel, Scope,
+};
+use rustc_hash::FxHashMap;
+
+use super::bridge::guard::{self, Budget};
+use super::bridge::stack::StackPool;
+use super::bridge::{self, Ending, Surroundings, fault};
+use super::context::{HostContext, Phase, VuContext};
+use super::error::{CLOSURE_PREFIX, ClosureFiles, Diagnostic, Sources, Vocabulary};
+use super::modules;
+use super::source::{Resolver, SharedResolver};
+use crate::plan::Function;
+
+/// How deep calls of a script may be nested. Together with the expression depth and the stack's guard this keeps a
+/// script on its stack; the numbers are in `docs/decisions/0001-stack-limits.md`.
+const MAX_CALL_LEVELS: usize = 64;
+
+/// How deep expressions may be nested, at the top level and in functions.
+const MAX_EXPRESSION_DEPTH: usize = 64;
+
+type Constants = Rc<RefCell<FxHashMap<ImmutableString, Dynamic>>>;
+
+/// A compiled script on its thread.
+pub struct Program {
+    engine: Engine,
+    ast: AST,
+    constants: Constants,
+    name: String,
+    sources: Sources,
+    vocabulary: Vocabulary,
+    functions: Vec<Function>,
+}
+
+/// The surroundings of code that runs outside of the load: init.
+struct Outside<'a> {
+    context: &'a HostContext,
+    vu: Rc<VuContext>,
+    budget: &'a Budget,
+}
+
+impl Surroundings for Outside<'_> {
+    fn enter(&self) {
+        self.context.enter(Phase::Init, &self.vu);
+    }
+
+    fn budget(&self) -> &Budget {
+        self.budget
+    }
+}
+
+impl Program {
+    /// Compiles the script and runs its init.
+    ///
+    /// # Errors
+    /// The diagnostic of what is wrong with it.
+    pub fn load(
+        context: &HostContext,
+        name: &str,
+        sources: &Sources,
+        pool: &Rc<StackPool>,
+        budget: &Budget,
+    ) -> Result<Self, Box<Diagnostic>> {
+        fault::install();
+        fault::name_script(name);
+        let Some(text) = sources.get(name) else {
+            return Err(Box::new(Diagnostic::at_file("the script's text was not read", name)));
+        };
+        let constants = Constants::default();
+        let closures = ClosureFiles::default();
+        let mut engine = new_engine(context, sources, &constants, &closures);
+        let mut ast = engine.compile(&*text).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
+        ast.set_source(name);
+        let functions: Vec<_> = ast
+            .iter_functions()
+            .filter(|function| !function.name.starts_with(CLOSURE_PREFIX))
+            .map(|function| Function { name: function.name.to_owned(), params: function.params.len() })
+            .collect();
+        closures.insert(ast.iter_functions().map(|function| function.name), name);
+        let mut vocabulary = vocabulary(&functions, closures);
+
+        let mut global = engine.new_global_runtime_state();
+        global.source = Some(name.into());
+        let library: &Rc<rhai::Module> = ast.as_ref();
+        global.lib.push(library.clone());
+        let mut scope = Scope::new();
+        let outside = Outside { context, vu: context.vu(), budget };
+        budget.begin();
+        let ending = {
+            let init = || {
+                let statements: &[rhai::Stmt] = ast.as_ref();
+                #[expect(
+                    deprecated,
+                    reason = "the only call that leaves the runtime state with us: its imports and constants"
+                )]
+                engine.eval_statements_raw(&mut global, &mut Caches::new(), &mut scope, statements)
+            };
+            bridge::run_now(pool, &outside, init)
+        };
+        match ending {
+            Ending::Returned(Ok(_)) => {}
+            Ending::Returned(Err(error)) => {
+                return Err(Box::new(Diagnostic::from_eval_error(&error, name, &vocabulary)));
+            }
+            Ending::Tripped(trip, error) => {
+                return Err(Box::new(tripped(&trip, error.as_deref(), name, &vocabulary)));
+            }
+            Ending::Panicked(message) => {
+                return Err(Box::new(Diagnostic::at_file(format!("loadr's own code failed: {message}"), name)));
+            }
+        }
+        for (variable, is_constant, value) in scope.iter() {
+            if is_constant {
+                constants.borrow_mut().insert(variable.into(), value);
+            }
+        }
+        vocabulary.constants = constants.borrow().keys().map(ToString::to_string).collect();
+        let imports: Vec<_> =
+            global.iter_imports_raw().map(|(alias, module)| (alias.clone(), module.clone())).collect();
+        for (alias, module) in imports {
+            if modules::TABLE.iter().any(|known| known.name == alias.as_str()) {
+                let message = format!("`{alias}` is a module of loadr's own");
+                let mut diagnostic = Diagnostic::at_file(message, name);
+                diagnostic.hint = Some(format!("import it under another name: `as my_{alias}`"));
+                return Err(Box::new(diagnostic));
+            }
+            let names = module.iter_script_fn_info().map(|(_, _, function, _, _)| function);
+            let names = names.filter(|function| !function.starts_with(CLOSURE_PREFIX));
+            vocabulary.functions.extend(names.map(|function| format!("{alias}::{function}")));
+            engine.register_static_module(alias.as_str(), module);
+        }
+        drop(scope);
+        Ok(Self { engine, ast, constants, name: name.to_owned(), sources: sources.clone(), vocabulary, functions })
+    }
+
+    /// The value of a constant of the script's top level.
+    #[must_use]
+    pub fn constant(&self, name: &str) -> Option<Dynamic> {
+        self.constants.borrow().get(name).cloned()
+    }
+
+    /// The script's own functions.
+    #[must_use]
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// How many parameters the function of that name takes; where there are several, the most.
+    #[must_use]
+    pub fn parameters(&self, function: &str) -> Option<usize> {
+        self.functions.iter().filter(|known| known.name == function).map(|known| known.params).max()
+    }
+
+    /// Calls a function of the script. Only within a [`bridge::Run`].
+    ///
+    /// # Errors
+    /// What the script threw.
+    pub fn call(&self, function: &str, arguments: impl FuncArgs) -> Result<Dynamic, Box<EvalAltResult>> {
+        let options = CallFnOptions::new().eval_ast(false).rewind_scope(false);
+        self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, function, arguments)
+    }
+
+    /// What is wrong, for the user.
+    #[must_use]
+    pub fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {
+        Diagnostic::from_eval_error(error, &self.name, &self.vocabulary)
+    }
+
+    /// Why a script was ended, for the user.
+    #[must_use]
+    pub fn diagnose_trip(&self, trip: &guard::Trip, error: Option<&EvalAltResult>) -> Diagnostic {
+        tripped(trip, error, &self.name, &self.vocabulary)
+    }
+
+    /// The texts that diagnostics quote.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The script's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The engine, for tools that look at it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+/// An engine with everything that scripts can call.
+fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, closures: &ClosureFiles) -> Engine {
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(StandardPackage::new().as_shared_module());
+    // Higher levels panic on an assignment to a constant's property, and run host functions while compiling.
+    engine.set_optimization_level(OptimizationLevel::None);
+    engine.set_max_call_levels(MAX_CALL_LEVELS);
+    engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
+    engine.set_module_resolver(SharedResolver(Resolver::new(sources.clone(), closures.clone())));
+    engine.on_progress(|_| if guard::check() { None } else { Some(Dynamic::UNIT) });
+    let constants = constants.clone();
+    #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
+    engine.on_var(move |name, index, context| {
+        if index > 0 {
+            return Ok(None);
+        }
+        // In init, and in functions of imported files, the constants of that file; else those of the script.
+        if let Some(own) = &context.global_runtime_state().constants {
+            if let Some(value) = own.borrow().get(name) {
+                return Ok(Some(value.clone()));
+            }
+        }
+        Ok(constants.borrow().get(name).cloned())
+    });
+    for module in modules::TABLE {
+        (module.register)(&mut engine, context);
+    }
+    engine
+}
+
+fn vocabulary(functions: &[Function], closures: ClosureFiles) -> Vocabulary {
+    let mut words = Vocabulary { closures, ..Vocabulary::default() };
+    words.functions.extend(functions.iter().map(|function| function.name.clone()));
+    for doc in modules::TABLE.iter().flat_map(|module| module.docs) {
+        let name = doc.signature.split(['(', ' ']).next().unwrap_or_default();
+        match name.split_once('.') {
+            Some((_, member)) => words.properties.push(member.to_owned()),
+            None => words.functions.push(name.to_owned()),
+        }
+    }
+    words
+}
+
+fn tripped(trip: &guard::Trip, error: Option<&EvalAltResult>, name: &str, vocabulary: &Vocabulary) -> Diagnostic {
+    let mut diagnostic = error
+        .map_or_else(|| Diagnostic::at_file("", name), |error| Diagnostic::from_eval_error(error, name, vocabulary));
+    let (message, hint) = match trip {
+        guard::Trip::Stack => (
+            "the calls are nested too deep: a function calls itself without end, or too often".to_owned(),
+            Some("write it as a loop".to_owned()),
+        ),
+        guard::Trip::VuMemory { bound } => (
+            format!(
+                "the script of one virtual user holds more than {} of memory",
+                crate::units::format::format_bytes(*bound)
+            ),
+            Some("find the text or array that grows without end; --max-vu-memory raises the bound".to_owned()),
+        ),
+        guard::Trip::WorkerMemory { bound } => (
+            format!(
+                "the scripts of one worker hold more than {} of memory",
+                crate::units::format::format_bytes(*bound)
+            ),
+            Some("run fewer virtual users, or raise the bound with --max-memory".to_owned()),
+        ),
+        guard::Trip::Time { bound } => (
+            format!(
+                "the script computed for more than {} without calling the host",
+                crate::units::format::format_duration(*bound)
+            ),
+            Some("a loop may have no end; --max-script-time raises the bound".to_owned()),
+        ),
+        guard::Trip::Cancelled(_) => ("the script was stopped".to_owned(), None),
+        guard::Trip::Abort(message) => (message.clone(), None),
+    };
+    diagnostic.message = message;
+    diagnostic.hint = hint;
+    diagnostic.trace.truncate(8);
+    diagnostic
+}
+
+/// Reads a script and keeps its text.
+///
+/// # Errors
+/// When it can't be read, or is not UTF-8.
+pub fn read_script(path: &str, sources: &Sources) -> Result<(), Box<Diagnostic>> {
+    match std::fs::read(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => {
+                sources.insert(path, Arc::from(text));
+                Ok(())
+            }
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                Err(Box::new(Diagnostic::at_file(
+                    format!("the script is not UTF-8 text (byte {at} is the first bad one)"),
+                    path,
+                )))
+            }
+        },
+        Err(error) => Err(Box::new(Diagnostic::at_file(format!("can't read the script: {error}"), path))),
+    }
+}

@@ -1,0 +1,438 @@
+//! The script as the engine sees it: a [`VuFactory`] for the run, a [`VuHost`] on each worker, a [`Vu`] for each user.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rhai::{Dynamic, EvalAltResult};
+
+use super::bridge::guard::{Budget, Trip};
+use super::bridge::stack::StackPool;
+use super::bridge::{Ending, Run, Surroundings};
+use super::context::{HostContext, HttpContext, LogSink, Phase, ScenarioContext, Shared, VuContext};
+use super::engine::{Program, read_script};
+use super::error::{Diagnostic, Sources};
+use super::json_value;
+use super::modules::data::DataPool;
+use super::modules::vu::VuHandle;
+use super::series::SeriesTable;
+use crate::event::LogLevel;
+use crate::fault::Fault;
+use crate::metric::registry::Recorder;
+use crate::metric::snapshot::{ErrorKey, SeriesId};
+use crate::metric::{Catalogue, builtin};
+use crate::net::http::{Client, Network};
+use crate::net::tls::TlsRoots;
+use crate::plan::{Function, HttpOptions, Limits, Plan};
+use crate::vu::{
+    Abort, Cancel, LocalBoxFuture, Outcome, Seat, SetupData, Start, Vu, VuError, VuFactory, VuHost, WorkerSeat,
+};
+
+/// What looking at a script needs to know.
+pub struct ScriptSpec {
+    /// Its path.
+    pub path: String,
+    /// What `env` gives.
+    pub env: BTreeMap<String, String>,
+    /// The seed of all random choices.
+    pub seed: u64,
+    /// Where `print` and `log` write to.
+    pub log: LogSink,
+}
+
+/// A script that was read, compiled and looked at: its init ran once.
+pub struct Script {
+    path: String,
+    shared: Arc<Shared>,
+    sources: Sources,
+    /// What its `const options` says, as JSON; empty when it has none.
+    pub options: serde_json::Map<String, serde_json::Value>,
+    /// Its functions.
+    pub functions: Vec<Function>,
+    /// The metrics that it declares, with the built-in ones.
+    pub catalogue: Arc<Catalogue>,
+}
+
+/// How much memory and time an init may take: it reads data files, so more than a VU.
+const INIT_MEMORY: u64 = 8 << 30;
+const INIT_TIME: Duration = Duration::from_secs(60);
+
+impl Script {
+    /// Reads and compiles a script, and runs its init.
+    ///
+    /// # Errors
+    /// The whole diagnostic, ready to print.
+    pub fn load(spec: ScriptSpec) -> Result<Self, String> {
+        let sources = Sources::default();
+        let render = |diagnostic: Box<Diagnostic>| diagnostic.render(&sources);
+        read_script(&spec.path, &sources).map_err(render)?;
+        let base_dir = Path::new(&spec.path).parent().unwrap_or(Path::new("")).to_owned();
+        let shared =
+            Arc::new(Shared { base_dir, seed: spec.seed, data: DataPool::default(), env: spec.env, log: spec.log });
+        let context = HostContext::new(shared.clone());
+        let mut budget = Budget::new(INIT_MEMORY, INIT_MEMORY, INIT_TIME, Arc::new(AtomicBool::new(false)));
+        budget.init = true;
+        let program = Program::load(&context, &spec.path, &sources, &StackPool::new(), &budget).map_err(render)?;
+        let options = match program.constant("options") {
+            None => serde_json::Map::new(),
+            Some(options) => match json_value::to_value(options) {
+                Ok(serde_json::Value::Object(options)) => options,
+                Ok(_) => {
+                    let message = "`options` must be a map: `const options = #{ vus: 10, duration: 30.s };`";
+                    return Err(render(Box::new(Diagnostic::at_file(message, &spec.path))));
+                }
+                Err(error) => {
+                    return Err(render(Box::new(Diagnostic::at_file(format!("`options`: {error}"), &spec.path))));
+                }
+            },
+        };
+        let functions = program.functions().to_vec();
+        let catalogue = Arc::new(context.declared().unwrap_or_default());
+        Ok(Self { path: spec.path, shared, sources, options, functions, catalogue })
+    }
+
+    /// The texts of the script and of what it imports.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// What makes this script's virtual users, under a plan.
+    #[must_use]
+    pub fn into_factory(self, plan: &Plan, max_memory: u64) -> ScriptFactory {
+        let scenarios = plan
+            .scenarios
+            .iter()
+            .map(|scenario| Journey {
+                name: scenario.name.as_str().into(),
+                exec: scenario.exec.clone(),
+                env: scenario.env.clone(),
+                tags: tags(&scenario.tags),
+            })
+            .collect();
+        ScriptFactory {
+            script: self,
+            scenarios,
+            tags: tags(&plan.tags),
+            http: plan.http.clone(),
+            limits: plan.limits,
+            max_memory,
+            roots: Arc::new(TlsRoots::default()),
+        }
+    }
+}
+
+fn tags(map: &BTreeMap<String, String>) -> Vec<(Arc<str>, Arc<str>)> {
+    map.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+}
+
+/// A scenario, as the factory keeps it: it crosses threads.
+struct Journey {
+    name: Arc<str>,
+    exec: String,
+    env: BTreeMap<String, String>,
+    tags: Vec<(Arc<str>, Arc<str>)>,
+}
+
+/// Makes a script's hosts.
+pub struct ScriptFactory {
+    script: Script,
+    scenarios: Vec<Journey>,
+    tags: Vec<(Arc<str>, Arc<str>)>,
+    http: HttpOptions,
+    limits: Limits,
+    max_memory: u64,
+    roots: Arc<TlsRoots>,
+}
+
+impl VuFactory for ScriptFactory {
+    fn host(&self, seat: WorkerSeat, recorder: Recorder) -> Result<Rc<dyn VuHost>, VuError> {
+        let scenarios: Vec<_> = self
+            .scenarios
+            .iter()
+            .enumerate()
+            .map(|(index, journey)| {
+                Rc::new(ScenarioContext {
+                    index,
+                    name: journey.name.clone(),
+                    env: journey.env.clone(),
+                    tags: journey.tags.clone(),
+                })
+            })
+            .collect();
+        let series = SeriesTable::new(self.tags.clone(), scenarios.clone());
+        let network = Network::new(&self.http, self.roots.clone());
+        let http = HttpContext { network: network.clone(), options: self.http.clone() };
+        let context = HostContext::for_worker(self.script.shared.clone(), recorder.clone(), series, http, seat.epoch);
+        let pool = StackPool::new();
+        let worker_memory = self.max_memory / seat.workers.max(1) as u64;
+        let mut init = Budget::new(INIT_MEMORY, INIT_MEMORY, INIT_TIME, seat.hard_stop.clone());
+        init.init = true;
+        let script = &self.script;
+        let program = Program::load(&context, &script.path, &script.sources, &pool, &init)
+            .map_err(|diagnostic| VuError::Script(diagnostic.render(&script.sources)))?;
+        let journeys = self
+            .scenarios
+            .iter()
+            .zip(scenarios)
+            .map(|(journey, scenario)| Rc::new(HostJourney { exec: journey.exec.clone(), scenario }))
+            .collect();
+        let failed = recorder.series(builtin::ITERATIONS_FAILED, &[]);
+        Ok(Rc::new(ScriptHost(Rc::new(HostInner {
+            context,
+            program,
+            pool,
+            network,
+            recorder,
+            journeys,
+            limits: self.limits,
+            worker_memory,
+            hard_stop: seat.hard_stop,
+            data: RefCell::new(Dynamic::UNIT),
+            seed: self.script.shared.seed,
+            failed,
+        }))))
+    }
+}
+
+struct HostJourney {
+    exec: String,
+    scenario: Rc<ScenarioContext>,
+}
+
+struct HostInner {
+    context: HostContext,
+    program: Program,
+    pool: Rc<StackPool>,
+    network: Rc<Network>,
+    recorder: Recorder,
+    journeys: Vec<Rc<HostJourney>>,
+    limits: Limits,
+    worker_memory: u64,
+    hard_stop: Arc<AtomicBool>,
+    data: RefCell<Dynamic>,
+    seed: u64,
+    failed: SeriesId,
+}
+
+impl HostInner {
+    fn budget(&self) -> Budget {
+        Budget::new(self.limits.max_vu_memory, self.worker_memory, self.limits.max_script_time, self.hard_stop.clone())
+    }
+
+    /// Counts an error of the script, and tells it in full the first time.
+    fn script_failed(&self, fault: Fault, diagnostic: &Diagnostic) {
+        let key = ErrorKey { code: fault.code, side: fault.side, message: diagnostic.headline().into() };
+        self.recorder.error(&key, || {
+            let text = diagnostic.render(self.program.sources());
+            self.context.log(LogLevel::Error, text.clone());
+            text
+        });
+    }
+
+    /// Runs `setup` or `teardown`: a function of the script outside of the load.
+    async fn outside(
+        &self,
+        phase: Phase,
+        function: &str,
+        argument: Option<Dynamic>,
+        cancel: &Cancel,
+    ) -> Result<Option<Dynamic>, VuError> {
+        let Some(parameters) = self.program.parameters(function) else { return Ok(None) };
+        let client = Client::new(self.network.clone());
+        let vu = Rc::new(VuContext::new(0, self.seed, Rc::default(), Some(client)));
+        let user = ScriptUser { host: self, vu, phase, budget: self.budget() };
+        let arguments: Vec<Dynamic> = argument.into_iter().take(parameters).collect();
+        let ending = user.run(cancel, || self.program.call(function, arguments)).await;
+        let fail = |diagnostic: Diagnostic| Err(VuError::Script(diagnostic.render(self.program.sources())));
+        match ending {
+            Ending::Returned(Ok(value)) => Ok(Some(value)),
+            Ending::Returned(Err(error)) => fail(self.program.diagnose(&error)),
+            Ending::Tripped(Trip::Abort(message), _) => Err(VuError::Aborted(message)),
+            Ending::Tripped(Trip::Cancelled(_), _) => Err(VuError::Aborted(format!("`{function}` was stopped"))),
+            Ending::Tripped(trip, error) => fail(self.program.diagnose_trip(&trip, error.as_deref())),
+            Ending::Panicked(message) => {
+                fail(Diagnostic::at_file(format!("loadr's own code failed: {message}"), self.program.name()))
+            }
+        }
+    }
+}
+
+/// A worker's script.
+struct ScriptHost(Rc<HostInner>);
+
+impl VuHost for ScriptHost {
+    fn setup<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<SetupData, VuError>> {
+        Box::pin(async move {
+            let value = self.0.outside(Phase::Setup, "setup", None, cancel).await?;
+            let value = value.map_or(Ok(serde_json::Value::Null), json_value::to_value);
+            value.map(Arc::new).map_err(|error| VuError::Script(format!("error: what `setup` returns: {error}")))
+        })
+    }
+
+    fn set_data(&self, data: SetupData) {
+        *self.0.data.borrow_mut() = json_value::from_value(&data);
+    }
+
+    fn teardown<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<(), VuError>> {
+        let data = self.0.data.borrow().clone();
+        Box::pin(async move { self.0.outside(Phase::Teardown, "teardown", Some(data), cancel).await.map(|_| ()) })
+    }
+
+    fn build(&self, seat: Seat) -> Result<Box<dyn Vu>, VuError> {
+        let host = self.0.clone();
+        let Some(journey) = host.journeys.get(seat.scenario).cloned() else {
+            return Err(VuError::Script(format!("error: there is no scenario number {}", seat.scenario)));
+        };
+        let Some(parameters) = host.program.parameters(&journey.exec) else {
+            return Err(VuError::Script(format!("error: the script has no function `{}`", journey.exec)));
+        };
+        let client = Client::new(host.network.clone());
+        let vu = Rc::new(VuContext::new(seat.vu, host.seed, journey.scenario.clone(), Some(client)));
+        let budget = host.budget();
+        Ok(Box::new(ScriptVu { host, vu, journey, parameters, budget }))
+    }
+}
+
+/// A virtual user that runs a journey of the script.
+struct ScriptVu {
+    host: Rc<HostInner>,
+    vu: Rc<VuContext>,
+    journey: Rc<HostJourney>,
+    parameters: usize,
+    budget: Budget,
+}
+
+impl ScriptVu {
+    fn arguments(&self, parameters: usize) -> Vec<Dynamic> {
+        let mut arguments = Vec::with_capacity(parameters);
+        if parameters > 0 {
+            arguments.push(Dynamic::from(VuHandle(self.vu.clone())));
+        }
+        if parameters > 1 {
+            arguments.push(self.host.data.borrow().clone());
+        }
+        arguments
+    }
+
+    async fn call(&self, function: &str, parameters: usize, cancel: &Cancel) -> Outcome {
+        self.budget.begin();
+        let arguments = self.arguments(parameters);
+        let program = &self.host.program;
+        let surroundings = VuSurroundings { context: &self.host.context, vu: &self.vu, budget: &self.budget };
+        let ending = match Run::new(&self.host.pool, &surroundings, cancel, || program.call(function, arguments)) {
+            Ok(run) => run.await,
+            Err(error) => {
+                let message = format!("no stack for virtual user {}: {error}", self.vu.id);
+                return Outcome::Abort(Abort { message, requested: false });
+            }
+        };
+        self.outcome(ending)
+    }
+
+    fn outcome(&self, ending: Ending) -> Outcome {
+        let program = &self.host.program;
+        match ending {
+            Ending::Returned(Ok(_)) => Outcome::Completed,
+            Ending::Returned(Err(error)) => self.failed(Fault::SCRIPT_EXCEPTION, &program.diagnose(&error)),
+            Ending::Tripped(Trip::Cancelled(_), _) => Outcome::Interrupted,
+            Ending::Tripped(Trip::Abort(message), _) => Outcome::Abort(Abort { message, requested: true }),
+            Ending::Tripped(trip @ (Trip::VuMemory { .. } | Trip::WorkerMemory { .. }), error) => {
+                let diagnostic = program.diagnose_trip(&trip, error.as_deref());
+                self.failed(Fault::SCRIPT_MEMORY, &diagnostic);
+                Outcome::Abort(Abort { message: diagnostic.headline(), requested: false })
+            }
+            Ending::Tripped(trip, error) => {
+                let fault = if trip == Trip::Stack { Fault::SCRIPT_STACK } else { Fault::SCRIPT_TIME };
+                self.failed(fault, &program.diagnose_trip(&trip, error.as_deref()))
+            }
+            Ending::Panicked(message) => self.failed(
+                Fault::INTERNAL,
+                &Diagnostic::at_file(format!("loadr's own code failed: {message}"), program.name()),
+            ),
+        }
+    }
+
+    fn failed(&self, fault: Fault, diagnostic: &Diagnostic) -> Outcome {
+        self.host.script_failed(fault, diagnostic);
+        self.host.recorder.count(self.host.failed, 1.0);
+        Outcome::Failed
+    }
+
+    async fn hook(&self, function: &str, cancel: &Cancel) -> Outcome {
+        match self.host.program.parameters(function) {
+            Some(parameters) => self.call(function, parameters.min(2), cancel).await,
+            None => Outcome::Completed,
+        }
+    }
+}
+
+impl Vu for ScriptVu {
+    fn start<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
+        Box::pin(self.hook("vu_start", cancel))
+    }
+
+    fn iterate<'a>(&'a mut self, start: Start, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            self.vu.begin_iteration(self.host.seed, start.iteration);
+            self.vu.iteration_in_scenario.set(start.iteration_in_scenario);
+            let outcome = self.call(&self.journey.exec, self.parameters, cancel).await;
+            if let Some(client) = &self.vu.client {
+                client.end_iteration();
+            }
+            outcome
+        })
+    }
+
+    fn stop<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
+        Box::pin(self.hook("vu_stop", cancel))
+    }
+}
+
+/// What the bridge needs from a VU.
+struct VuSurroundings<'a> {
+    context: &'a HostContext,
+    vu: &'a Rc<VuContext>,
+    budget: &'a Budget,
+}
+
+impl Surroundings for VuSurroundings<'_> {
+    fn enter(&self) {
+        self.context.enter(Phase::Vu, self.vu);
+    }
+
+    fn budget(&self) -> &Budget {
+        self.budget
+    }
+}
+
+/// Whoever runs `setup` and `teardown`.
+struct ScriptUser<'a> {
+    host: &'a HostInner,
+    vu: Rc<VuContext>,
+    phase: Phase,
+    budget: Budget,
+}
+
+impl ScriptUser<'_> {
+    async fn run(&self, cancel: &Cancel, script: impl FnOnce() -> Result<Dynamic, Box<EvalAltResult>>) -> Ending {
+        match Run::new(&self.host.pool, self, cancel, script) {
+            Ok(run) => run.await,
+            Err(error) => Ending::Panicked(format!("no stack for the script: {error}")),
+        }
+    }
+}
+
+impl Surroundings for ScriptUser<'_> {
+    fn enter(&self) {
+        self.host.context.enter(self.phase, &self.vu);
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.budget
+    }
+}

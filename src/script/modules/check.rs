@@ -1,0 +1,174 @@
+//! `check`, `group`, `fail`, `abort`: what a journey asserts, how it is divided, how it ends early.
+
+use std::sync::Arc;
+
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
+
+use super::{FunctionDoc, HostModule};
+use crate::metric::builtin;
+use crate::script::bridge::guard::{self, Trip};
+use crate::script::context::{HostContext, Phase};
+use crate::script::error::host_error;
+use crate::script::series::micros;
+
+/// The module.
+pub const MODULE: HostModule = HostModule {
+    name: "",
+    summary: "What a journey asserts, how it is divided into groups, how it ends early.",
+    docs: DOCS,
+    register,
+};
+
+const DOCS: &[FunctionDoc] = &[
+    FunctionDoc {
+        signature: "check(value, conditions) -> bool",
+        summary: "Tests a value against named conditions; each is counted in `checks`, and the journey goes on either way.",
+        parameters: &[
+            ("value", "What is tested, mostly a response; each condition is called with it."),
+            ("conditions", "A map from names to functions of the value, or to booleans."),
+        ],
+        errors: "When a condition throws, or is neither true nor false.",
+        example: "let ok = check(41, #{ \"is odd\": |n| n % 2 == 1, \"is large\": |n| n > 100 });\nassert_eq(ok, false);",
+    },
+    FunctionDoc {
+        signature: "check(value, conditions, tags) -> bool",
+        summary: "The same, with tags of its own on the `checks` that it counts.",
+        parameters: &[
+            ("value", "What is tested."),
+            ("conditions", "A map from names to functions of the value, or to booleans."),
+            ("tags", "A map from tag names to texts."),
+        ],
+        errors: "When a condition throws, or is neither true nor false.",
+        example: "assert_eq(check(1, #{ \"is one\": |n| n == 1 }, #{ area: \"arithmetic\" }), true);",
+    },
+    FunctionDoc {
+        signature: "group(name, body) -> any",
+        summary: "Runs a function as a named part of the journey: requests and checks in it carry the group, and `group_duration` records how long it took.",
+        parameters: &[("name", "The group's name, without `::`."), ("body", "A function without parameters.")],
+        errors: "What the body throws.",
+        example: "let n = group(\"sums\", || 1 + 2);\nassert_eq(n, 3);",
+    },
+    FunctionDoc {
+        signature: "fail(message)",
+        summary: "Ends this iteration with an error; the virtual user goes on with its next one.",
+        parameters: &[("message", "Why.")],
+        errors: "Always: that is what it is for.",
+        example: "let seen = \"\";\ntry { fail(\"no token\"); } catch (error) { seen = error; }\nassert_eq(seen, \"no token\");",
+    },
+    FunctionDoc {
+        signature: "abort(message)",
+        summary: "Ends the whole run; `teardown` and the summary still happen, and the exit code is 108.",
+        parameters: &[("message", "Why.")],
+        errors: "Always, and no `try` catches it.",
+        example: "let broken = false;\nif broken { abort(\"the target is not what this test is for\"); }\nassert_eq(broken, false);",
+    },
+];
+
+fn register(engine: &mut Engine, context: &HostContext) {
+    let host = context.clone();
+    engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map| {
+        check(&host, &call, &value, &conditions, 0)
+    });
+    let host = context.clone();
+    engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
+        let tags = tag_set(&host, &tags)?;
+        check(&host, &call, &value, &conditions, tags)
+    });
+    let host = context.clone();
+    engine.register_fn("group", move |call: NativeCallContext, name: ImmutableString, body: FnPtr| {
+        group(&host, &call, &name, &body)
+    });
+    engine.register_fn("fail", |message: Dynamic| -> Result<(), Box<EvalAltResult>> {
+        Err(host_error(message.to_string()))
+    });
+    engine.register_fn("abort", |message: Dynamic| -> Result<(), Box<EvalAltResult>> {
+        guard::stop(Trip::Abort(message.to_string()));
+        Err(host_error(message.to_string()))
+    });
+}
+
+/// The number of a set of tags that a script gives as a map.
+///
+/// # Errors
+/// When a value is not a text, a number or a boolean.
+pub fn tag_set(host: &HostContext, tags: &Map) -> Result<u32, Box<EvalAltResult>> {
+    let Some((_, series)) = host.recording() else { return Ok(0) };
+    let mut set: Vec<(Arc<str>, Arc<str>)> = Vec::with_capacity(tags.len());
+    for (key, value) in tags {
+        if !(value.is_string() || value.is_int() || value.is_float() || value.is_bool()) {
+            return Err(host_error(format!(
+                "tag `{key}` must be a text, a number or a boolean, this is {}",
+                value.type_name()
+            )));
+        }
+        set.push((key.as_str().into(), value.to_string().into()));
+    }
+    Ok(series.borrow_mut().tag_set(set))
+}
+
+fn check(
+    host: &HostContext,
+    call: &NativeCallContext,
+    value: &Dynamic,
+    conditions: &Map,
+    tags: u32,
+) -> Result<bool, Box<EvalAltResult>> {
+    let vu = host.vu();
+    let mut all = true;
+    for (name, condition) in conditions {
+        let held = match condition.read_lock::<FnPtr>() {
+            Some(function) => function.call_raw(call, None, [value.clone()])?,
+            None => condition.clone(),
+        };
+        let Ok(held) = held.as_bool() else {
+            let found = held.type_name();
+            return Err(host_error(format!("check `{name}` must be true or false, this is {found}")));
+        };
+        all &= held;
+        if let Some((recorder, series)) = host.recording() {
+            let series = series.borrow_mut().check(recorder, vu.scenario.index, vu.group.get(), tags, name);
+            recorder.rate(series, held);
+        }
+    }
+    Ok(all)
+}
+
+/// Leaves the group however its body ends: also when the script's stack is unwound.
+struct OpenGroup<'a> {
+    vu: &'a crate::script::context::VuContext,
+    outer: u32,
+}
+
+impl Drop for OpenGroup<'_> {
+    fn drop(&mut self) {
+        self.vu.group.set(self.outer);
+    }
+}
+
+fn group(
+    host: &HostContext,
+    call: &NativeCallContext,
+    name: &ImmutableString,
+    body: &FnPtr,
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    if host.phase() == Phase::Init {
+        return Err(host_error("`group` belongs into a journey, not into the top level of the script"));
+    }
+    if name.is_empty() || name.contains("::") {
+        return Err(host_error(format!(
+            "a group's name must not be empty and must not contain `::`, this is `{name}`"
+        )));
+    }
+    let vu = host.vu();
+    let Some((recorder, series)) = host.recording() else { return body.call_raw(call, None, []) };
+    let outer = vu.group.get();
+    let id = series.borrow_mut().subgroup(outer, name);
+    vu.group.set(id);
+    let open = OpenGroup { vu: &vu, outer };
+    let started = std::time::Instant::now();
+    let value = body.call_raw(call, None, [])?;
+    drop(open);
+    let series = series.borrow_mut().value(recorder, builtin::GROUP_DURATION, vu.scenario.index, id, 0);
+    recorder.trend(series, micros(started.elapsed()));
+    Ok(value)
+}

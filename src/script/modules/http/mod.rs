@@ -1,0 +1,301 @@
+//! `http`: requests.
+//!
+//! [`request`] turns what a script says into a request, this file makes it and records it, [`response`] is what the
+//! script gets back.
+
+use std::rc::Rc;
+
+use ::http::Method;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
+
+use super::{HostModule, define};
+use crate::event::LogLevel;
+use crate::fault::Fault;
+use crate::metric::snapshot::ErrorKey;
+use crate::net::Exchange;
+use crate::net::body::Body;
+use crate::script::bridge;
+use crate::script::context::{HostContext, VuContext};
+use crate::script::error::host_error;
+use crate::script::series::{RequestKey, method_number};
+
+mod docs;
+mod request;
+mod response;
+
+use request::{HttpBody, Prepared, prepare};
+use response::{RequestEcho, Response};
+
+/// The module.
+pub const MODULE: HostModule =
+    HostModule { name: "http", summary: "Requests, their bodies, their responses.", docs: docs::DOCS, register };
+
+type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
+
+fn register(engine: &mut Engine, context: &HostContext) {
+    engine.register_type_with_name::<HttpBody>("HttpBody");
+    response::register(engine);
+    let mut module = Module::new();
+    for (name, method) in [("get", Method::GET), ("head", Method::HEAD), ("options", Method::OPTIONS)] {
+        let (host, verb) = (context.clone(), method.clone());
+        define(&mut module, name, move |url: ImmutableString| send(&host, verb.clone(), &url, Dynamic::UNIT, None));
+        let host = context.clone();
+        define(&mut module, name, move |url: ImmutableString, params: Map| {
+            send(&host, method.clone(), &url, Dynamic::UNIT, Some(params))
+        });
+    }
+    for (name, method) in [
+        ("post", Method::POST),
+        ("put", Method::PUT),
+        ("patch", Method::PATCH),
+        ("delete", Method::DELETE),
+        ("del", Method::DELETE),
+    ] {
+        let (host, verb) = (context.clone(), method.clone());
+        define(&mut module, name, move |url: ImmutableString| send(&host, verb.clone(), &url, Dynamic::UNIT, None));
+        let (host, verb) = (context.clone(), method.clone());
+        define(&mut module, name, move |url: ImmutableString, body: Dynamic| {
+            send(&host, verb.clone(), &url, body, None)
+        });
+        let host = context.clone();
+        define(&mut module, name, move |url: ImmutableString, body: Dynamic, params: Map| {
+            send(&host, method.clone(), &url, body, Some(params))
+        });
+    }
+    let host = context.clone();
+    define(&mut module, "request", move |method: ImmutableString, url: ImmutableString| {
+        send(&host, verb(&method)?, &url, Dynamic::UNIT, None)
+    });
+    let host = context.clone();
+    define(&mut module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
+        send(&host, verb(&method)?, &url, body, None)
+    });
+    let host = context.clone();
+    define(&mut module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
+        send(&host, verb(&method)?, &url, body, Some(params))
+    });
+    let host = context.clone();
+    define(&mut module, "batch", move |requests: Array| batch_array(&host, requests));
+    let host = context.clone();
+    define(&mut module, "batch", move |requests: Map| batch_map(&host, requests));
+    define(&mut module, "form", |fields: Map| request::form(&fields));
+    define(&mut module, "json", |value: Dynamic| request::json(&value));
+    let host = context.clone();
+    define(&mut module, "multipart", move |fields: Map| request::multipart(&host, &fields));
+    let host = context.clone();
+    define(&mut module, "file", move |path: ImmutableString| request::file(&host, &path, None));
+    let host = context.clone();
+    define(&mut module, "file", move |path: ImmutableString, content_type: ImmutableString| {
+        request::file(&host, &path, Some(content_type))
+    });
+    let host = context.clone();
+    define(&mut module, "cookies", move |url: ImmutableString| cookies(&host, &url));
+    let host = context.clone();
+    define(&mut module, "set_cookie", move |url: ImmutableString, name: ImmutableString, value: ImmutableString| {
+        set_cookie(&host, &url, &name, &value)
+    });
+    let host = context.clone();
+    define(&mut module, "clear_cookies", move || clear_cookies(&host));
+    engine.register_static_module("http", module.into());
+}
+
+fn verb(name: &str) -> ScriptResult<Method> {
+    Method::from_bytes(name.to_ascii_uppercase().as_bytes())
+        .map_err(|_| host_error(format!("`{name}` is no HTTP method")))
+}
+
+#[inline(never)]
+fn send(host: &HostContext, method: Method, url: &str, body: Dynamic, params: Option<Map>) -> ScriptResult<Response> {
+    let prepared = prepare(host, method, url, body, params)?;
+    let throw = prepared.throw;
+    // The future is large: boxed, it is not on the script's stack.
+    let made = bridge::wait(Box::pin(make(host.clone(), host.vu(), prepared)));
+    let response = made.map_err(|error| error.into_script_error("make a request"))?;
+    if throw { thrown(response) } else { Ok(response) }
+}
+
+fn thrown(response: Response) -> ScriptResult<Response> {
+    match &response.exchange().error {
+        Some(error) => {
+            Err(host_error(format!("{} {}: {}", response.exchange().method, response.exchange().url, error.detail)))
+        }
+        None => Ok(response),
+    }
+}
+
+/// Makes a request and records it. Polled on the worker's stack.
+async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Response {
+    let Prepared { request, name, named, tags, expected, .. } = prepared;
+    let echo = RequestEcho {
+        body: match &request.body {
+            Body::Bytes(bytes) => bytes.clone(),
+            _ => Bytes::new(),
+        },
+        headers: request.headers.clone(),
+    };
+    let max_body = host.http().map_or(0, |http| http.options.max_body);
+    let client = vu.client.as_ref().expect("whoever may wait has a client");
+    let mut exchanges = client.send(request).await;
+    let hops = exchanges.len();
+    let mut held = true;
+    for (hop, exchange) in exchanges.iter().enumerate() {
+        // A redirect on the way is no failure, whatever statuses are expected at its end.
+        let last = hop + 1 == hops;
+        held = exchange.error.is_none()
+            && (!last && (300..400).contains(&exchange.status) || expected.holds(exchange.status));
+        record(&host, &vu, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
+    }
+    let exchange = exchanges.pop().expect("a request makes at least one exchange");
+    Response::new(exchange, hops - 1, held, echo, max_body)
+}
+
+fn record(host: &HostContext, vu: &VuContext, exchange: &Exchange, name: Option<u32>, tags: u32, expected: bool) {
+    let Some((recorder, series)) = host.recording() else { return };
+    let mut series = series.borrow_mut();
+    let name = name.unwrap_or_else(|| series.default_name(&exchange.url));
+    let code = if expected { 0 } else { error_code(exchange) };
+    let key = RequestKey {
+        name,
+        tags,
+        group: vu.group.get(),
+        error_code: code,
+        status: exchange.status,
+        scenario: vu.scenario.index as u16,
+        method: method_number(&exchange.method),
+        expected,
+    };
+    series.record(recorder, key, exchange);
+    if expected {
+        return;
+    }
+    let fault = exchange.error.as_ref().map_or_else(|| Fault::http_status(exchange.status), |error| error.fault);
+    let message = match &exchange.error {
+        None => format!("status {} {}", exchange.status, fault.message).into(),
+        Some(_) => fault.message.into(),
+    };
+    recorder.error(&ErrorKey { code: fault.code, side: fault.side, message }, || {
+        let what = match &exchange.error {
+            Some(error) => error.detail.clone(),
+            None => format!("status {}", exchange.status),
+        };
+        let example = format!("{} {}: {what}", exchange.method, exchange.url);
+        host.log(LogLevel::Debug, format!("first failure of its kind: {example}"));
+        example
+    });
+}
+
+/// The class of what went wrong with an exchange; 0 for nothing.
+#[must_use]
+pub fn error_code(exchange: &Exchange) -> u32 {
+    match &exchange.error {
+        Some(error) => error.fault.code,
+        None if exchange.status >= 400 => Fault::http_status(exchange.status).code,
+        None => 0,
+    }
+}
+
+fn batch_array(host: &HostContext, requests: Array) -> ScriptResult<Array> {
+    let prepared = requests.into_iter().map(|item| batch_item(host, item)).collect::<ScriptResult<Vec<_>>>()?;
+    Ok(run_batch(host, prepared)?.into_iter().map(Dynamic::from).collect())
+}
+
+fn batch_map(host: &HostContext, requests: Map) -> ScriptResult<Map> {
+    let (names, items): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+    let prepared = items.into_iter().map(|item| batch_item(host, item)).collect::<ScriptResult<Vec<_>>>()?;
+    Ok(names.into_iter().zip(run_batch(host, prepared)?.into_iter().map(Dynamic::from)).collect())
+}
+
+fn batch_item(host: &HostContext, item: Dynamic) -> ScriptResult<Prepared> {
+    if let Some(url) = item.read_lock::<ImmutableString>() {
+        return prepare(host, Method::GET, &url, Dynamic::UNIT, None);
+    }
+    let (method, url, body, params) = if let Some(array) = item.read_lock::<Array>() {
+        let at = |index: usize| array.get(index).cloned().unwrap_or(Dynamic::UNIT);
+        (at(0), at(1), at(2), at(3))
+    } else if let Some(map) = item.read_lock::<Map>() {
+        let at = |key: &str| map.get(key).cloned().unwrap_or(Dynamic::UNIT);
+        (map.get("method").cloned().unwrap_or_else(|| "GET".into()), at("url"), at("body"), at("params"))
+    } else {
+        Default::default()
+    };
+    let (Ok(method), Ok(url)) = (method.into_immutable_string(), url.into_immutable_string()) else {
+        return Err(host_error(
+            "each request of a batch is a URL, `[method, url, body, params]`, or `#{ method, url, body, params }`",
+        ));
+    };
+    let params = if params.is_unit() {
+        None
+    } else {
+        Some(params.try_cast_result::<Map>().map_err(|found| {
+            host_error(format!("the parameters of a request must be a map, this is {}", found.type_name()))
+        })?)
+    };
+    prepare(host, verb(&method)?, &url, body, params)
+}
+
+/// Makes the requests side by side, at most `batch` at once; the client sees to the bound for each host.
+fn run_batch(host: &HostContext, requests: Vec<Prepared>) -> ScriptResult<Vec<Response>> {
+    let at_once = host.http().map_or(1, |http| http.options.batch.max(1)) as usize;
+    let (host, vu) = (host.clone(), host.vu());
+    let throw = requests.first().is_some_and(|first| first.throw);
+    let all = async move {
+        let mut waiting = requests.into_iter().enumerate();
+        let mut running = FuturesUnordered::new();
+        let mut responses = Vec::new();
+        loop {
+            while running.len() < at_once {
+                let Some((index, prepared)) = waiting.next() else { break };
+                let made = make(host.clone(), vu.clone(), prepared);
+                running.push(async move { (index, made.await) });
+            }
+            match running.next().await {
+                Some(done) => responses.push(done),
+                None => break,
+            }
+        }
+        responses.sort_by_key(|&(index, _)| index);
+        responses
+    };
+    let responses = bridge::wait(Box::pin(all)).map_err(|error| error.into_script_error("make a request"))?;
+    let responses = responses.into_iter().map(|(_, response)| response);
+    if throw { responses.map(thrown).collect() } else { Ok(responses.collect()) }
+}
+
+fn client_of(host: &HostContext) -> ScriptResult<Rc<VuContext>> {
+    let vu = host.vu();
+    if vu.client.is_some() { Ok(vu) } else { Err(bridge::WaitError::NoTask.into_script_error("use cookies")) }
+}
+
+fn parsed(url: &str) -> ScriptResult<url::Url> {
+    url::Url::parse(url).map_err(|error| host_error(format!("`{url}` is no URL: {error}")))
+}
+
+fn cookies(host: &HostContext, url: &str) -> ScriptResult<Map> {
+    let vu = client_of(host)?;
+    let url = parsed(url)?;
+    let Some(client) = &vu.client else { return Ok(Map::new()) };
+    let jar = client.cookies().borrow();
+    Ok(jar.get(&url).into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+}
+
+fn set_cookie(host: &HostContext, url: &str, name: &str, value: &str) -> ScriptResult<()> {
+    let vu = client_of(host)?;
+    let parsed = parsed(url)?;
+    let Some(client) = &vu.client else { return Ok(()) };
+    if client.cookies().borrow_mut().set(&parsed, name, value) {
+        Ok(())
+    } else {
+        Err(host_error(format!("a cookie `{name}` can't be set for `{url}`")))
+    }
+}
+
+fn clear_cookies(host: &HostContext) -> ScriptResult<()> {
+    let vu = client_of(host)?;
+    if let Some(client) = &vu.client {
+        client.cookies().borrow_mut().clear();
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! From what a script says to a request: the URL, the body, the parameters.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use ::http::{HeaderMap, Method};
+use bytes::Bytes;
+use rhai::{Array, Blob, Dynamic, EvalAltResult, ImmutableString, Map};
+use smallvec::SmallVec;
+
+use crate::net;
+use crate::net::body::{Body, Multipart};
+use crate::script::bridge;
+use crate::script::context::HostContext;
+use crate::script::error::host_error;
+use crate::script::json_value;
+use crate::script::modules::check::tag_set;
+use crate::units;
+
+type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
+
+/// A body that needs more than a text: made by `http::form`, `http::json`, `http::multipart`, `http::file`.
+#[derive(Clone, Debug)]
+pub struct HttpBody(pub Rc<BodyKind>);
+
+/// What an [`HttpBody`] is.
+#[derive(Debug)]
+pub enum BodyKind {
+    /// Bytes of a content type.
+    Bytes(Bytes, &'static str),
+    /// A multipart form.
+    Multipart(Rc<Multipart>),
+    /// A file on disk.
+    File {
+        /// Where it is.
+        path: Rc<Path>,
+        /// Its content type, if the script gave one.
+        content_type: Option<ImmutableString>,
+    },
+}
+
+/// Which statuses a request expects.
+#[derive(Clone, Debug)]
+pub enum Expected {
+    /// 200 to 399, as in k6.
+    Default,
+    /// These ranges, ends included.
+    Statuses(SmallVec<[(u16, u16); 2]>),
+}
+
+impl Expected {
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn holds(&self, status: u16) -> bool {
+        match self {
+            Self::Default => (200..400).contains(&status),
+            Self::Statuses(ranges) => ranges.iter().any(|&(low, high)| (low..=high).contains(&status)),
+        }
+    }
+}
+
+/// A request that is ready to be made, and how it is to be recorded.
+pub struct Prepared {
+    /// The request.
+    pub request: net::http::Request,
+    /// The number of its name.
+    pub name: u32,
+    /// Whether the script gave the name.
+    pub named: bool,
+    /// The number of its set of tags.
+    pub tags: u32,
+    /// The statuses that it expects.
+    pub expected: Expected,
+    /// Whether a failure is an exception.
+    pub throw: bool,
+}
+
+/// Builds a request.
+///
+/// # Errors
+/// When the URL, the body or a parameter is not what it must be.
+pub fn prepare(
+    host: &HostContext,
+    method: Method,
+    url: &str,
+    body: Dynamic,
+    params: Option<Map>,
+) -> ScriptResult<Prepared> {
+    let (Some(http), Some((_, series))) = (host.http(), host.recording()) else {
+        return Err(bridge::WaitError::NoTask.into_script_error("make a request"));
+    };
+    let known =
+        series.borrow_mut().url(url, |text| http.network.target(text)).map_err(|error| host_error(error.detail))?;
+    let mut request = net::http::Request::new(method, known.target);
+    request.discard_body = http.options.discard_response_bodies;
+    let mut prepared = Prepared {
+        request,
+        name: known.name,
+        named: false,
+        tags: 0,
+        expected: Expected::Default,
+        throw: http.options.throw,
+    };
+    if !body.is_unit() {
+        let (body, content_type) = body_of(&body)?;
+        prepared.request.body = body;
+        if let Some(content_type) = content_type {
+            prepared.request.headers.insert(CONTENT_TYPE, content_type);
+        }
+    }
+    if let Some(params) = params {
+        apply(host, params, &mut prepared)?;
+    }
+    Ok(prepared)
+}
+
+/// The parameters that a request takes.
+const PARAMS: [&str; 10] =
+    ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throw"];
+
+fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
+    for (key, value) in params {
+        match key.as_str() {
+            "name" => {
+                let name = text("name", &value)?;
+                if let Some((_, series)) = host.recording() {
+                    prepared.name = series.borrow_mut().name(&name);
+                }
+                prepared.named = true;
+            }
+            "tags" => prepared.tags = tag_set(host, &map("tags", value)?)?,
+            "headers" => headers(&map("headers", value)?, &mut prepared.request.headers)?,
+            "cookies" => {
+                for (name, value) in map("cookies", value)? {
+                    prepared.request.cookies.push((name.to_string(), value.to_string()));
+                }
+            }
+            "timeout" => prepared.request.timeout = Some(duration("timeout", &value)?),
+            "redirects" => {
+                let wanted = value.as_int().ok().and_then(|number| u32::try_from(number).ok());
+                let Some(wanted) = wanted else {
+                    return Err(wrong("redirects", "a number from 0", &value));
+                };
+                prepared.request.redirects = Some(wanted);
+            }
+            "expected" => prepared.expected = expected(&value)?,
+            "auth" => prepared.request.auth = Some(auth(&value)?),
+            "discard_body" => {
+                prepared.request.discard_body =
+                    value.as_bool().map_err(|_| wrong("discard_body", "true or false", &value))?;
+            }
+            "throw" => prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?,
+            unknown => {
+                let near = units::nearest(unknown, PARAMS);
+                let hint = near.map_or_else(
+                    || format!("a request takes {}", PARAMS.join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                return Err(host_error(format!("a request has no parameter `{unknown}`: {hint}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
+    host_error(format!("`{name}` must be {wanted}, this is {} `{found}`", found.type_name()))
+}
+
+fn text(name: &str, value: &Dynamic) -> ScriptResult<ImmutableString> {
+    value.clone().into_immutable_string().map_err(|_| wrong(name, "a text", value))
+}
+
+fn map(name: &str, value: Dynamic) -> ScriptResult<Map> {
+    match value.try_cast_result::<Map>() {
+        Ok(map) => Ok(map),
+        Err(value) => Err(wrong(name, "a map", &value)),
+    }
+}
+
+fn duration(name: &str, value: &Dynamic) -> ScriptResult<Duration> {
+    if let Some(duration) = value.read_lock::<Duration>() {
+        return Ok(*duration);
+    }
+    // Numbers are milliseconds, as in k6.
+    let millis = value.as_float().or_else(|_| value.as_int().map(|number| number as f64));
+    if let Ok(millis) = millis {
+        return Duration::try_from_secs_f64(millis / 1e3).map_err(|_| wrong(name, "a duration", value));
+    }
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return units::parse_duration(&text).map_err(|error| host_error(format!("`{name}`: {error}")));
+    }
+    Err(wrong(name, "a duration such as `5.s`", value))
+}
+
+fn headers(map: &Map, headers: &mut HeaderMap) -> ScriptResult<()> {
+    for (name, value) in map {
+        let header: HeaderName =
+            name.parse().map_err(|_| host_error(format!("`{name}` can't be the name of a header")))?;
+        let values = value.read_lock::<Array>().map(|array| array.to_vec()).unwrap_or_else(|| vec![value.clone()]);
+        headers.remove(&header);
+        for value in values {
+            let value = HeaderValue::from_str(&value.to_string()).map_err(|_| {
+                host_error(format!("header `{name}` has a character that no header can carry: `{value}`"))
+            })?;
+            headers.append(header.clone(), value);
+        }
+    }
+    Ok(())
+}
+
+fn auth(value: &Dynamic) -> ScriptResult<(String, String)> {
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        if let Some((user, password)) = text.split_once(':') {
+            return Ok((user.to_owned(), password.to_owned()));
+        }
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        if let (Some(user), Some(password)) = (map.get("user"), map.get("password")) {
+            return Ok((user.to_string(), password.to_string()));
+        }
+    }
+    Err(host_error("`auth` must be `#{ user: \"...\", password: \"...\" }` or the text `user:password`"))
+}
+
+fn expected(value: &Dynamic) -> ScriptResult<Expected> {
+    let mut ranges = SmallVec::new();
+    match value.read_lock::<Array>() {
+        Some(array) => {
+            for item in array.iter() {
+                ranges.push(status_range(item)?);
+            }
+        }
+        None => ranges.push(status_range(value)?),
+    }
+    Ok(Expected::Statuses(ranges))
+}
+
+fn status_range(value: &Dynamic) -> ScriptResult<(u16, u16)> {
+    let status = |number: i64| u16::try_from(number).ok();
+    let range = if let Ok(number) = value.as_int() {
+        status(number).map(|status| (status, status))
+    } else if let Some(range) = value.read_lock::<std::ops::RangeInclusive<i64>>() {
+        status(*range.start()).zip(status(*range.end()))
+    } else if let Some(range) = value.read_lock::<std::ops::Range<i64>>() {
+        status(range.start).zip(status(range.end - 1))
+    } else {
+        None
+    };
+    range.ok_or_else(|| {
+        wrong("expected", "a status, a range of statuses such as `200..=299`, or an array of these", value)
+    })
+}
+
+/// A body as scripts give it: a text, a blob, a map or an array (sent as JSON), or what the functions of this module make.
+fn body_of(value: &Dynamic) -> ScriptResult<(Body, Option<HeaderValue>)> {
+    if let Some(text) = value.read_lock::<ImmutableString>() {
+        return Ok((Bytes::copy_from_slice(text.as_bytes()).into(), None));
+    }
+    if let Some(bytes) = value.read_lock::<Blob>() {
+        let content_type = HeaderValue::from_static("application/octet-stream");
+        return Ok((Bytes::copy_from_slice(&bytes).into(), Some(content_type)));
+    }
+    if let Some(body) = value.read_lock::<HttpBody>() {
+        return Ok(match &*body.0 {
+            BodyKind::Bytes(bytes, content_type) => {
+                (bytes.clone().into(), Some(HeaderValue::from_static(content_type)))
+            }
+            BodyKind::Multipart(form) => (Body::Multipart(form.clone()), None),
+            BodyKind::File { path, content_type } => {
+                let content_type = content_type.as_ref().map_or_else(
+                    || mime_guess::from_path(path).first_or_octet_stream().to_string(),
+                    ToString::to_string,
+                );
+                (Body::File(path.clone()), HeaderValue::from_str(&content_type).ok())
+            }
+        });
+    }
+    if value.is_map() || value.is_array() {
+        return Ok((json_bytes(value)?.into(), Some(HeaderValue::from_static("application/json"))));
+    }
+    Err(host_error(format!(
+        "a body is a text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, \
+         `http::multipart` or `http::file`; this is {}",
+        value.type_name()
+    )))
+}
+
+fn json_bytes(value: &Dynamic) -> ScriptResult<Bytes> {
+    let text = bridge::on_worker_stack(|| json_value::stringify(value.clone(), false));
+    text.map(Bytes::from).map_err(|error| host_error(format!("a body can't be written as JSON: {error}")))
+}
+
+/// `http::json`.
+///
+/// # Errors
+/// When the value holds what JSON can't.
+pub fn json(value: &Dynamic) -> ScriptResult<HttpBody> {
+    Ok(HttpBody(Rc::new(BodyKind::Bytes(json_bytes(value)?, "application/json"))))
+}
+
+/// `http::form`.
+#[must_use]
+pub fn form(fields: &Map) -> HttpBody {
+    let mut out = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields {
+        match value.read_lock::<Array>() {
+            Some(values) => {
+                for value in values.iter() {
+                    out.append_pair(name, &value.to_string());
+                }
+            }
+            None => {
+                out.append_pair(name, &value.to_string());
+            }
+        }
+    }
+    HttpBody(Rc::new(BodyKind::Bytes(out.finish().into(), "application/x-www-form-urlencoded")))
+}
+
+/// `http::file`: a path that starts beside the script.
+///
+/// # Errors
+/// When there is no such file.
+pub fn file(host: &HostContext, path: &str, content_type: Option<ImmutableString>) -> ScriptResult<HttpBody> {
+    let full: PathBuf = host.shared().base_dir.join(path);
+    match std::fs::metadata(&full) {
+        Ok(found) if found.is_file() => Ok(HttpBody(Rc::new(BodyKind::File { path: full.into(), content_type }))),
+        Ok(_) => Err(host_error(format!("`{path}` is not a file"))),
+        Err(error) => {
+            Err(host_error(format!("can't send the file `{path}` (looked for `{}`): {error}", full.display())))
+        }
+    }
+}
+
+/// `http::multipart`: texts, blobs, files, or arrays of them.
+///
+/// # Errors
+/// When a field is none of these.
+pub fn multipart(host: &HostContext, fields: &Map) -> ScriptResult<HttpBody> {
+    let mut form = Multipart::new(host.vu().rng.borrow_mut().u64(..));
+    for (name, value) in fields {
+        match value.read_lock::<Array>() {
+            Some(values) => {
+                for value in values.iter() {
+                    part(&mut form, name, value)?;
+                }
+            }
+            None => part(&mut form, name, value)?,
+        }
+    }
+    Ok(HttpBody(Rc::new(BodyKind::Multipart(Rc::new(form)))))
+}
+
+fn part(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
+    if let Some(bytes) = value.read_lock::<Blob>() {
+        form.bytes(name, name, None, Bytes::copy_from_slice(&bytes));
+    } else if let Some(body) = value.read_lock::<HttpBody>() {
+        match &*body.0 {
+            BodyKind::File { path, content_type } => form.file(name, path, None, content_type.as_deref()),
+            BodyKind::Bytes(bytes, content_type) => form.bytes(name, name, Some(content_type), bytes.clone()),
+            BodyKind::Multipart(_) => {
+                return Err(host_error(format!("field `{name}`: a form can't hold a form")));
+            }
+        }
+    } else if value.is_map() || value.is_array() || value.is_unit() {
+        return Err(host_error(format!(
+            "field `{name}` must be a text, a number, a blob, or `http::file(...)`; this is {}",
+            value.type_name()
+        )));
+    } else {
+        form.text(name, &value.to_string());
+    }
+    Ok(())
+}

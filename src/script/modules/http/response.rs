@@ -1,0 +1,233 @@
+//! Responses, as scripts see them. Nothing is parsed, decoded or copied before a script looks at it.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+
+use crate::net::{Exchange, decode};
+use crate::script::bridge;
+use crate::script::error::host_error;
+use crate::script::json_path::JsonPath;
+use crate::script::lazy_json::LazyJson;
+use crate::script::worker_cache::WorkerCache;
+
+/// What a script may ask about the request that was made.
+#[derive(Debug)]
+pub struct RequestEcho {
+    /// Its body, if it was a text or bytes.
+    pub body: Bytes,
+    /// Its headers as the script gave them.
+    pub headers: ::http::HeaderMap,
+}
+
+#[derive(Debug)]
+struct Inner {
+    exchange: Exchange,
+    redirects: usize,
+    expected: bool,
+    echo: RequestEcho,
+    max_body: u64,
+    decoded: OnceCell<Result<Bytes, String>>,
+    text: OnceCell<ImmutableString>,
+    json: OnceCell<LazyJson>,
+}
+
+/// A response; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Response(Rc<Inner>);
+
+/// A response's headers: looked up without regard to case.
+#[derive(Clone)]
+pub struct Headers(Rc<Inner>);
+
+/// A response's phases, in milliseconds.
+#[derive(Clone)]
+pub struct Phases(Rc<Inner>);
+
+impl Response {
+    /// What a script sees of the last exchange of a request.
+    #[must_use]
+    pub fn new(exchange: Exchange, redirects: usize, expected: bool, echo: RequestEcho, max_body: u64) -> Self {
+        Self(Rc::new(Inner {
+            exchange,
+            redirects,
+            expected,
+            echo,
+            max_body,
+            decoded: OnceCell::new(),
+            text: OnceCell::new(),
+            json: OnceCell::new(),
+        }))
+    }
+
+    /// The exchange.
+    #[must_use]
+    pub fn exchange(&self) -> &Exchange {
+        &self.0.exchange
+    }
+
+    fn body(&self) -> Result<&Bytes, Box<EvalAltResult>> {
+        let inner = &*self.0;
+        let decoded = inner.decoded.get_or_init(|| {
+            let exchange = &inner.exchange;
+            match exchange.headers.get(::http::header::CONTENT_ENCODING) {
+                None => Ok(exchange.body.clone()),
+                Some(encoding) => {
+                    let encoding = encoding.to_str().unwrap_or_default();
+                    bridge::on_worker_stack(|| decode::decode(encoding, &exchange.body, inner.max_body))
+                        .map_err(|error| error.detail)
+                }
+            }
+        });
+        decoded
+            .as_ref()
+            .map_err(|error| host_error(format!("can't decode the body of {}: {error}", inner.exchange.url)))
+    }
+
+    fn text(&self) -> Result<ImmutableString, Box<EvalAltResult>> {
+        if let Some(text) = self.0.text.get() {
+            return Ok(text.clone());
+        }
+        let text = ImmutableString::from(&*String::from_utf8_lossy(self.body()?));
+        Ok(self.0.text.get_or_init(|| text).clone())
+    }
+
+    fn lazy_json(&self) -> Result<&LazyJson, Box<EvalAltResult>> {
+        let body = self.body()?;
+        Ok(self.0.json.get_or_init(|| LazyJson::new(body.clone())))
+    }
+
+    fn json_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
+        let exchange = self.exchange();
+        host_error(format!("the body of {} {} (status {}) {error}", exchange.method, exchange.url, exchange.status))
+    }
+
+    fn json(&self) -> Result<Dynamic, Box<EvalAltResult>> {
+        let json = self.lazy_json()?;
+        bridge::on_worker_stack(|| json.value()).map_err(|error| self.json_error(&error))
+    }
+
+    fn json_at(&self, paths: &WorkerCache<JsonPath>, path: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+        let path = paths.get_or_make(path, JsonPath::parse).map_err(|error| host_error(error.to_string()))?;
+        let json = self.lazy_json()?;
+        let found = bridge::on_worker_stack(|| json.get(&path)).map_err(|error| self.json_error(&error))?;
+        Ok(found.unwrap_or(Dynamic::UNIT))
+    }
+
+    fn cookies(&self) -> Map {
+        let mut map = Map::new();
+        for header in self.0.exchange.headers.get_all(::http::header::SET_COOKIE) {
+            let Ok(text) = header.to_str() else { continue };
+            let pair = text.split(';').next().unwrap_or_default();
+            if let Some((name, value)) = pair.split_once('=') {
+                map.insert(name.trim().into(), value.trim().into());
+            }
+        }
+        map
+    }
+
+    fn request(&self) -> Map {
+        let exchange = &self.0.exchange;
+        let mut headers = Map::new();
+        for (name, value) in &self.0.echo.headers {
+            headers.insert(name.as_str().into(), String::from_utf8_lossy(value.as_bytes()).into_owned().into());
+        }
+        let mut map = Map::new();
+        map.insert("method".into(), exchange.method.as_str().into());
+        map.insert("url".into(), exchange.url.as_str().into());
+        map.insert("headers".into(), headers.into());
+        map.insert("body".into(), String::from_utf8_lossy(&self.0.echo.body).into_owned().into());
+        map
+    }
+}
+
+impl Headers {
+    fn get(&self, name: &str) -> Dynamic {
+        self.0.exchange.headers.get(name).map_or(Dynamic::UNIT, |value| text_of(value).into())
+    }
+
+    fn all(&self, name: &str) -> rhai::Array {
+        self.0.exchange.headers.get_all(name).iter().map(|value| text_of(value).into()).collect()
+    }
+
+    fn names(&self) -> rhai::Array {
+        self.0.exchange.headers.keys().map(|name| name.as_str().into()).collect()
+    }
+}
+
+fn text_of(value: &::http::HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn millis_or_zero(duration: Option<Duration>) -> f64 {
+    duration.map_or(0.0, millis)
+}
+
+/// Registers the types of responses.
+pub fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Response>("Response");
+    engine.register_get("status", |r: &mut Response| i64::from(r.0.exchange.status));
+    engine.register_get("status_text", |r: &mut Response| {
+        let status = ::http::StatusCode::from_u16(r.0.exchange.status).ok();
+        ImmutableString::from(status.and_then(|status| status.canonical_reason()).unwrap_or_default())
+    });
+    engine.register_get("ok", |r: &mut Response| (200..400).contains(&r.0.exchange.status));
+    engine.register_get("expected", |r: &mut Response| r.0.expected);
+    engine.register_get("body", |r: &mut Response| r.text());
+    engine.register_get("bytes", |r: &mut Response| -> Result<Blob, Box<EvalAltResult>> { Ok(r.body()?.to_vec()) });
+    engine.register_get("size", |r: &mut Response| r.0.exchange.body.len() as i64);
+    engine.register_get("headers", |r: &mut Response| Headers(r.0.clone()));
+    engine.register_get("cookies", |r: &mut Response| r.cookies());
+    engine.register_get("timings", |r: &mut Response| Phases(r.0.clone()));
+    engine.register_get("duration", |r: &mut Response| r.0.exchange.timings.duration());
+    engine.register_get("url", |r: &mut Response| ImmutableString::from(r.0.exchange.url.as_str()));
+    engine.register_get("redirects", |r: &mut Response| r.0.redirects as i64);
+    engine.register_get("proto", |r: &mut Response| ImmutableString::from(r.0.exchange.protocol.unwrap_or_default()));
+    engine.register_get("tls_version", |r: &mut Response| {
+        ImmutableString::from(r.0.exchange.tls_version.unwrap_or_default())
+    });
+    engine.register_get("remote_ip", |r: &mut Response| {
+        r.0.exchange.remote.map_or_else(ImmutableString::new, |remote| remote.ip().to_string().into())
+    });
+    engine.register_get("remote_port", |r: &mut Response| {
+        r.0.exchange.remote.map_or(0, |remote| i64::from(remote.port()))
+    });
+    engine.register_get("reused", |r: &mut Response| r.0.exchange.reused);
+    engine.register_get("error", |r: &mut Response| {
+        ImmutableString::from(r.0.exchange.error.as_ref().map_or("", |error| error.detail.as_str()))
+    });
+    engine.register_get("error_code", |r: &mut Response| i64::from(super::error_code(&r.0.exchange)));
+    engine.register_get("request", |r: &mut Response| r.request());
+    let paths: Rc<WorkerCache<JsonPath>> = Rc::new(WorkerCache::new(256));
+    engine.register_fn("json", |r: &mut Response| r.json());
+    engine.register_fn("json", move |r: &mut Response, path: ImmutableString| r.json_at(&paths, &path));
+    engine.register_fn("to_string", |r: &mut Response| {
+        format!("{} {} -> {}", r.0.exchange.method, r.0.exchange.url, r.0.exchange.status)
+    });
+
+    engine.register_type_with_name::<Headers>("Headers");
+    engine.register_indexer_get(|h: &mut Headers, name: ImmutableString| h.get(&name));
+    engine.register_fn("get", |h: &mut Headers, name: ImmutableString| h.get(&name));
+    engine.register_fn("get_all", |h: &mut Headers, name: ImmutableString| h.all(&name));
+    engine.register_fn("contains", |h: &mut Headers, name: ImmutableString| {
+        h.0.exchange.headers.contains_key(name.as_str())
+    });
+    engine.register_fn("keys", |h: &mut Headers| h.names());
+
+    engine.register_type_with_name::<Phases>("Timings");
+    engine.register_get("duration", |p: &mut Phases| millis(p.0.exchange.timings.duration()));
+    engine.register_get("blocked", |p: &mut Phases| millis(p.0.exchange.timings.blocked));
+    engine.register_get("looking_up", |p: &mut Phases| millis_or_zero(p.0.exchange.timings.looking_up));
+    engine.register_get("connecting", |p: &mut Phases| millis_or_zero(p.0.exchange.timings.connecting));
+    engine.register_get("tls_handshaking", |p: &mut Phases| millis_or_zero(p.0.exchange.timings.tls_handshaking));
+    engine.register_get("sending", |p: &mut Phases| millis(p.0.exchange.timings.sending));
+    engine.register_get("waiting", |p: &mut Phases| millis(p.0.exchange.timings.waiting));
+    engine.register_get("receiving", |p: &mut Phases| millis(p.0.exchange.timings.receiving));
+}

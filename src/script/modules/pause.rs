@@ -1,0 +1,61 @@
+//! `think` and `sleep`: pauses of a virtual user.
+
+use std::time::Duration;
+
+use rhai::{Dynamic, Engine, EvalAltResult};
+
+use super::duration::DurationRange;
+use super::{FunctionDoc, HostModule};
+use crate::script::bridge;
+use crate::script::context::HostContext;
+use crate::script::error::host_error;
+
+/// The module.
+pub const MODULE: HostModule = HostModule { name: "", summary: "Pauses of a virtual user.", docs: DOCS, register };
+
+const DOCS: &[FunctionDoc] = &[
+    FunctionDoc {
+        signature: "think(duration_or_range)",
+        summary: "Pauses as a user does who reads: for a random time within a range, drawn from the run's seed, or for a fixed time.",
+        parameters: &[("duration_or_range", "A range of durations such as `1.s..3.s`, or a duration.")],
+        errors: "When it is neither, or in the script's init.",
+        example: "think(1.ms..3.ms);\nthink(1.ms);",
+    },
+    FunctionDoc {
+        signature: "sleep(duration)",
+        summary: "Pauses for a fixed time.",
+        parameters: &[("duration", "A duration such as `500.ms`, or a number of seconds as in k6.")],
+        errors: "When it is neither or negative, or in the script's init.",
+        example: "sleep(1.ms);\nsleep(0.001);",
+    },
+];
+
+fn register(engine: &mut Engine, context: &HostContext) {
+    let host = context.clone();
+    engine.register_fn("think", move |range: DurationRange| {
+        let duration = range.pick(&mut host.vu().rng.borrow_mut());
+        pause(duration)
+    });
+    engine.register_fn("think", |duration: Duration| pause(duration));
+    engine.register_fn("think", |other: Dynamic| not_a_duration("think", &other, "`think(1.s..3.s)` or `think(2.s)`"));
+    engine.register_fn("sleep", |duration: Duration| pause(duration));
+    engine.register_fn("sleep", |seconds: i64| pause_seconds(seconds as f64));
+    engine.register_fn("sleep", pause_seconds);
+    engine.register_fn("sleep", |other: Dynamic| not_a_duration("sleep", &other, "`sleep(2.s)` or `sleep(500.ms)`"));
+}
+
+fn pause_seconds(seconds: f64) -> Result<(), Box<EvalAltResult>> {
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) => pause(duration),
+        Err(_) => Err(host_error(format!("can't sleep for {seconds} seconds"))),
+    }
+}
+
+fn pause(duration: Duration) -> Result<(), Box<EvalAltResult>> {
+    // Made only when polled: in init there is no timer to make it with.
+    bridge::wait(async move { tokio::time::sleep(duration).await }).map_err(|error| error.into_script_error("pause"))
+}
+
+fn not_a_duration(function: &str, found: &Dynamic, like: &str) -> Result<(), Box<EvalAltResult>> {
+    Err(host_error(format!("`{function}` takes a duration, this is {}: write {like}", found.type_name())))
+}
