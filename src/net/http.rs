@@ -17,6 +17,7 @@ use ::http::header::{
 };
 use ::http::{HeaderMap, HeaderValue, Method, Version};
 use bytes::Bytes;
+use http_body::Body as _;
 use smallvec::SmallVec;
 use url::Url;
 
@@ -308,6 +309,10 @@ impl Client {
         *message.method_mut() = hop.request.method.clone();
         *message.uri_mut() = target.uri().clone();
         *message.headers_mut() = self.headers(hop, target);
+        if message.body().is_end_stream() && [Method::POST, Method::PUT, Method::PATCH].contains(message.method()) {
+            // Where a body is expected, its absence has to be said.
+            message.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         message
     }
 

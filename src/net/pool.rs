@@ -24,7 +24,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Counts a request to the origin, if fewer than `limit` are under way.
     pub(super) fn try_turn<'a>(&'a self, origin: &'a Rc<Origin>, limit: u32) -> Option<Turn<'a>> {
-        self.try_begin(origin, limit.max(1)).then_some(Turn { pool: self, origin })
+        self.try_begin(origin, limit.max(1)).then(|| Turn { pool: self, origin })
     }
 
     /// Waits until it can be counted.

@@ -71,7 +71,7 @@ impl Meter {
         self.first_write.get()
     }
 
-    /// The latest error of the socket.
+    /// The first error of the socket: those after it only follow from it.
     pub(super) fn error(&self) -> Option<SocketError> {
         self.error.get()
     }
@@ -131,7 +131,9 @@ impl Meter {
     }
 
     fn failed(&self, error: &io::Error) {
-        self.error.set(Some(SocketError { kind: error.kind(), os: error.raw_os_error() }));
+        if self.error.get().is_none() {
+            self.error.set(Some(SocketError { kind: error.kind(), os: error.raw_os_error() }));
+        }
     }
 }
 
