@@ -12,8 +12,11 @@ use rhai::{
 use super::context::HostContext;
 
 pub mod argument;
+pub mod crypto;
 pub mod data;
+pub mod data_table;
 pub mod duration;
+pub mod json;
 pub mod random;
 #[cfg(test)]
 mod tests;
@@ -49,7 +52,7 @@ pub struct FunctionDoc {
 }
 
 /// Every host module.
-pub const TABLE: &[HostModule] = &[duration::MODULE, random::MODULE];
+pub const TABLE: &[HostModule] = &[crypto::MODULE, data::MODULE, duration::MODULE, json::MODULE, random::MODULE];
 
 /// Adds a function to a module: [`FuncRegistration`] with two differences.
 ///
