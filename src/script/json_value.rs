@@ -81,7 +81,6 @@ fn number(token: &str) -> Dynamic {
 }
 
 /// A JSON value as scripts see it.
-#[must_use]
 pub fn from_value(value: &Value) -> Dynamic {
     enum Open<'a> {
         Array(Array, slice::Iter<'a, Value>),

@@ -246,8 +246,11 @@ fn named<'a, T>(table: &'a [T], name: &str, name_of: fn(&T) -> &'static str, wha
     })
 }
 
+/// How bytes are given to a script, by the name that scripts use.
+type Encoding = (&'static str, fn(Vec<u8>) -> Dynamic);
+
 fn encode(bytes: Vec<u8>, encoding: &str) -> HostResult<Dynamic> {
-    const ENCODINGS: [(&str, fn(Vec<u8>) -> Dynamic); 4] = [
+    const ENCODINGS: [Encoding; 4] = [
         ("hex", |bytes| hex::encode(bytes).into()),
         ("base64", |bytes| VARIANTS[0].1.encode(bytes).into()),
         ("base64url", |bytes| VARIANTS[3].1.encode(bytes).into()),

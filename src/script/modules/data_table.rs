@@ -338,7 +338,6 @@ impl Table {
     }
 
     /// An element of a JSON file, made anew, or a line; `()` where there is no such row, and for CSV.
-    #[must_use]
     pub fn value(&self, row: usize) -> Dynamic {
         let found = match &self.rows {
             Rows::Json { text, ranges } => ranges.get(row).and_then(|&(start, end)| {
@@ -405,10 +404,13 @@ mod tests {
             .collect()
     }
 
+    /// A text, how it is written, its columns and its rows.
+    type Case = (&'static str, CsvFormat, &'static [&'static str], &'static [&'static [&'static str]]);
+
     #[test]
     fn reads_csv_as_it_is_written() {
         let names = |header| CsvFormat { header, ..CsvFormat::default() };
-        let table: &[(&str, CsvFormat, &[&str], &[&[&str]])] = &[
+        let table: &[Case] = &[
             ("a,b\n1,2\n", CsvFormat::default(), &["a", "b"], &[&["1", "2"]]),
             ("\u{feff}a, b\r\n1, 2\r\n\r\n3,4", CsvFormat::default(), &["a", "b"], &[&["1", " 2"], &["3", "4"]]),
             ("a\n\"x, \"\"y\"\"\nz\"\n", CsvFormat::default(), &["a"], &[&["x, \"y\"\nz"]]),

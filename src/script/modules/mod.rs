@@ -18,8 +18,11 @@ pub mod data_table;
 pub mod duration;
 pub mod json;
 pub mod random;
+pub mod regex;
 #[cfg(test)]
 mod tests;
+pub mod time;
+pub mod url;
 
 /// What a host function returns: its value, or the error that its script sees.
 pub type HostResult<T> = Result<T, Box<EvalAltResult>>;
@@ -52,7 +55,16 @@ pub struct FunctionDoc {
 }
 
 /// Every host module.
-pub const TABLE: &[HostModule] = &[crypto::MODULE, data::MODULE, duration::MODULE, json::MODULE, random::MODULE];
+pub const TABLE: &[HostModule] = &[
+    crypto::MODULE,
+    data::MODULE,
+    duration::MODULE,
+    json::MODULE,
+    random::MODULE,
+    regex::MODULE,
+    time::MODULE,
+    url::MODULE,
+];
 
 /// Adds a function to a module: [`FuncRegistration`] with two differences.
 ///
