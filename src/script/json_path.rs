@@ -88,10 +88,9 @@ impl fmt::Display for JsonPath {
 
 /// Whether a key can stand in a path without quotes.
 fn is_plain(key: &str, first: bool) -> bool {
-    !key.is_empty()
-        && key != "#"
-        && !(first && key == "$")
-        && !key.contains(|c: char| is_special(c) || matches!(c, '"' | '\'' | '\\') || c.is_whitespace())
+    let quoted = |c: char| is_special(c) || matches!(c, '"' | '\'' | '\\') || c.is_whitespace();
+    let means_more = key.is_empty() || key == "#" || (first && key == "$");
+    !means_more && !key.contains(quoted)
 }
 
 /// Characters that mean something, here or in other path languages, and so must be quoted in a key.

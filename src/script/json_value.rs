@@ -3,12 +3,15 @@
 //! Integers stay integers; those that a script's integers cannot hold become floats. `null` is `()`. Iterative like
 //! `lazy_json`, for the same reason.
 
+use std::time::Duration;
 use std::{slice, vec};
 
 use rhai::{Array, Dynamic, FLOAT, INT, ImmutableString, Map};
 use serde_json::Value;
 
 use super::lazy_json::{DEPTH_MAX, JsonError, Reader};
+use super::modules::data::Row;
+use super::modules::duration;
 
 impl Reader<'_> {
     /// A value and all it contains, as scripts see it.
@@ -78,7 +81,6 @@ fn number(token: &str) -> Dynamic {
 }
 
 /// A JSON value as scripts see it.
-#[must_use]
 pub fn from_value(value: &Value) -> Dynamic {
     enum Open<'a> {
         Array(Array, slice::Iter<'a, Value>),
@@ -156,7 +158,7 @@ pub fn to_value(value: Dynamic) -> Result<Value, JsonError> {
 
 /// A script's value as a JSON text; `pretty` puts each member and element on a line of its own.
 ///
-/// Durations and times become their texts, rows of data files objects.
+/// Durations become their texts (`"1.5s"`), rows of data files objects.
 ///
 /// # Errors
 /// When it, or something in it, has no JSON form (functions, blobs, infinite numbers), or when it nests too deep.
@@ -172,7 +174,7 @@ pub fn stringify(value: Dynamic, pretty: bool) -> Result<String, JsonError> {
     let mut follows = false;
     loop {
         if let Some(value) = next.take() {
-            let value = plain(value)?;
+            let value = plain(value);
             if open.len() == DEPTH_MAX && (value.is_array() || value.is_map()) {
                 return Err(JsonError::ValueTooDeep);
             }
@@ -253,9 +255,20 @@ fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// The value without the wrappings that scripts do not see: shared captures.
-fn plain(value: Dynamic) -> Result<Dynamic, JsonError> {
-    Ok(value.flatten())
+/// The value in the form that JSON knows: shared captures as what they hold, rows of data files as maps, durations as
+/// texts.
+fn plain(value: Dynamic) -> Dynamic {
+    let value = value.flatten();
+    if !value.is_variant() {
+        return value;
+    }
+    if let Some(row) = value.read_lock::<Row>() {
+        return row.to_map().into();
+    }
+    if let Some(duration) = value.read_lock::<Duration>() {
+        return duration::to_text(*duration).into();
+    }
+    value
 }
 
 fn scalar(value: &Dynamic, out: &mut String) -> Result<(), JsonError> {

@@ -13,15 +13,21 @@ use super::context::HostContext;
 
 pub mod argument;
 pub mod check;
+pub mod crypto;
 pub mod data;
+pub mod data_table;
 pub mod duration;
 pub mod global;
 pub mod http;
+pub mod json;
 pub mod metrics;
 pub mod pause;
 pub mod random;
+pub mod regex;
 #[cfg(test)]
 mod tests;
+pub mod time;
+pub mod url;
 pub mod vu;
 
 /// What a host function returns: its value, or the error that its script sees.
@@ -62,8 +68,14 @@ pub const TABLE: &[HostModule] = &[
     pause::MODULE,
     global::MODULE,
     metrics::MODULE,
+    crypto::MODULE,
+    data::MODULE,
     duration::MODULE,
+    json::MODULE,
     random::MODULE,
+    regex::MODULE,
+    time::MODULE,
+    url::MODULE,
 ];
 
 /// Adds a function to a module: [`FuncRegistration`] with two differences.

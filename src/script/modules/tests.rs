@@ -8,7 +8,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, NativeCallCon
 
 use super::data::DataPool;
 use super::{HostResult, TABLE};
-use crate::script::context::{HostContext, Shared};
+use crate::script::context::{HostContext, Phase, Shared};
 use crate::script::error::host_error;
 
 /// An engine with every module, over `tests/fixtures`, and the two assertions that examples use.
@@ -125,4 +125,21 @@ fn errors_carry_the_place_of_the_call() {
     let error = engine(1).run("let x = 1;\n  random::int(5, 1);").unwrap_err();
     assert_eq!(error.position(), Position::new(2, 11));
     assert_eq!(error.to_string(), "Runtime error: `random::int`: `min` 5 is more than `max` 1 (line 2, position 11)");
+}
+
+#[test]
+fn data_files_are_opened_in_init_alone() {
+    let base_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let context = HostContext::new(Arc::new(Shared { base_dir, seed: 1, data: DataPool::default() }));
+    let mut engine = Engine::new();
+    (super::data::MODULE.register)(&mut engine, &context);
+    assert!(engine.run("data::lines(\"words.txt\")").is_ok());
+    for phase in [Phase::Setup, Phase::Vu, Phase::Teardown] {
+        context.enter(phase, context.vu());
+        assert_eq!(
+            engine.run("data::lines(\"words.txt\")").unwrap_err().to_string(),
+            "Runtime error: `data::lines` reads a file for the whole run, so it belongs to the top level of the script: \
+             `const ROWS = data::lines(\"words.txt\");` (line 1, position 7)"
+        );
+    }
 }
