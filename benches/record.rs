@@ -2,8 +2,6 @@
 //!
 //! `cargo bench --bench record`. The bound to keep: under 50 ns a sample.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 use std::sync::Arc;
 

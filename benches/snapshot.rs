@@ -2,8 +2,6 @@
 //!
 //! `cargo bench --bench snapshot`. "busy" touches all series with 50 values each, "quiet" three of them.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -109,17 +109,17 @@ pub enum ThresholdError {
     )]
     Expression {
         /// The key as given.
-        key: String,
+        key: Box<str>,
         /// The expression as given.
-        expression: String,
+        expression: Box<str>,
         /// The character of the expression, from 1.
         position: usize,
         /// What is there.
-        found: String,
+        found: Box<str>,
         /// What should be there.
-        expected: String,
+        expected: Box<str>,
         /// What to write instead; may be empty.
-        hint: String,
+        hint: Box<str>,
     },
 }
 
@@ -161,9 +161,9 @@ impl Threshold {
                 key: key.into(),
                 expression: text.into(),
                 position: problem.position,
-                found: problem.found,
-                expected: problem.expected,
-                hint: problem.hint,
+                found: problem.found.into(),
+                expected: problem.expected.into(),
+                hint: problem.hint.into(),
             })?;
         Ok(Self {
             key: key.into(),
