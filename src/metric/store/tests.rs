@@ -193,6 +193,21 @@ fn of_several_gauges_the_youngest_is_the_latest() {
 }
 
 #[test]
+fn more_requests_take_no_more_memory() {
+    let recorder = recorder(0);
+    let series = recorder.series(builtin::HTTP_REQ_DURATION, &[]);
+    let mut store = Store::new(catalogue());
+    let mut shape = |second: u32, of: std::ops::Range<u32>| {
+        of.for_each(|n| recorder.trend(series, u64::from(n % 5_000) * 7));
+        store.absorb(&recorder.take_snapshot(second)).unwrap();
+        let Sink::Trend(trend) = &store.series[0].sink else { panic!() };
+        (trend.count, trend.histogram.buckets().count(), store.series.len(), store.seconds.len())
+    };
+    let (_, buckets, ..) = shape(0, 0..5_000);
+    assert_eq!(shape(0, 0..50_000), (55_000, buckets, 1, 1));
+}
+
+#[test]
 fn errors_add_up_over_sources() {
     let key = ErrorKey { code: 1212, side: Side::Target, message: "connection refused".into() };
     let rare = ErrorKey { code: 1050, side: Side::Target, message: "timeout".into() };
