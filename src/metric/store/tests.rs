@@ -54,6 +54,8 @@ fn snapshots_of(samples: &[(usize, u32, usize, u64)]) -> Vec<Vec<Snapshot>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Each source's snapshots keep their order (a series is defined by the first that uses it); between sources any
     /// order must give what one histogram would have given.
     #[test]
