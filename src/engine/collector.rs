@@ -2,22 +2,36 @@
 //! thresholds and makes the [`Second`] that outputs see; at the end it makes the [`Report`] with its verdict.
 //!
 //! It reads no clock and does no IO: time and snapshots come in as arguments. A worker thread, a remote agent and a
-//! server monitor are all the same to it: sources of snapshots.
+//! server monitor are all the same to it: sources of snapshots. The tables of the report are in [`summary`], the
+//! verdict is in [`verdict`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{RunEvent, ScenarioNow, Second};
-use crate::metric::Catalogue;
-use crate::metric::snapshot::{Snapshot, SourceId};
-use crate::metric::store::Tags;
-use crate::metric::threshold::Threshold;
-use crate::report::{GeneratorSummary, Report, RunInfo};
+use rustc_hash::FxHashSet;
+
+use crate::event::{ErrorNow, RunEvent, ScenarioNow, Second, Warning};
+use crate::metric::snapshot::{
+    CardinalityWarning, SNAPSHOT_VERSION, SeriesDef, SeriesId, SinkDelta, Snapshot, SourceId,
+};
+use crate::metric::store::{AbsorbError, Store, Tags};
+use crate::metric::threshold::{Judgement, Threshold};
+use crate::metric::{Catalogue, builtin};
+use crate::report::{GeneratorSummary, Report, RunInfo, SCHEMA, Series};
 use crate::vu::Abort;
 
+mod summary;
+mod verdict;
+
 /// The source under which the collector itself hands on the engine's gauges (`vus`, `vus_max`). Workers must use
-/// other numbers.
+/// other numbers, and must not record these gauges themselves.
 pub const ENGINE_SOURCE: SourceId = SourceId(u32::MAX);
+
+/// Errors that a [`Second`] tells.
+const ERRORS_PER_SECOND: usize = 20;
+
+/// Warnings that a report keeps; each is told once, and what could make more of them is broken.
+const MAX_WARNINGS: usize = 100;
 
 /// What is known of a run before it starts.
 #[derive(Clone, Debug, Default)]
@@ -59,42 +73,246 @@ pub struct EndFacts {
     pub generator: GeneratorSummary,
 }
 
+/// A threshold and what was last said about it.
+#[derive(Debug)]
+struct Watched {
+    threshold: Threshold,
+    /// Whether it held when it last had data; at first it is taken to hold.
+    held: bool,
+}
+
+/// That a threshold asked for the end of the run.
+#[derive(Debug)]
+struct ThresholdAbort {
+    /// Which, in the order in which they were given.
+    index: usize,
+    /// What was found then.
+    value: Option<f64>,
+    /// For people.
+    text: String,
+}
+
 /// Merges, judges, reports.
 #[derive(Debug)]
-pub struct Collector {}
+pub struct Collector {
+    store: Store,
+    thresholds: Vec<Watched>,
+    facts: RunFacts,
+    /// Whether the engine's series have been defined.
+    engine_told: bool,
+    warnings: Vec<String>,
+    /// Tags that were blamed already: ten metrics that suffer from one tag make one warning.
+    blamed: FxHashSet<Arc<str>>,
+    /// Sources whose snapshots made no sense; each is told once.
+    broken: FxHashSet<SourceId>,
+    threshold_abort: Option<ThresholdAbort>,
+}
 
 impl Collector {
     /// One that has seen nothing.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, thresholds: Vec<Threshold>, facts: RunFacts) -> Self {
-        let _ = (catalogue, thresholds, facts);
-        todo!()
+        Self {
+            store: Store::new(catalogue),
+            thresholds: thresholds.into_iter().map(|threshold| Watched { threshold, held: true }).collect(),
+            warnings: facts.notes.clone(),
+            facts,
+            engine_told: false,
+            blamed: FxHashSet::default(),
+            broken: FxHashSet::default(),
+            threshold_abort: None,
+        }
     }
 
     /// Takes what all sources recorded in a second, and the engine's state at its end. `elapsed` is the time since the
-    /// start. Snapshots of earlier seconds (from a late source) are welcome. Events that come back are
-    /// [`RunEvent::Warning`] and [`RunEvent::ThresholdCrossed`]; one that `aborts` asks the engine to end the run.
+    /// start. Snapshots of earlier seconds (from a late source) are welcome, but each source's must come in the order
+    /// in which it took them. Events that come back are [`RunEvent::Warning`] and [`RunEvent::ThresholdCrossed`]; one
+    /// that `aborts` asks the engine to end the run.
     pub fn second(
         &mut self,
         second: u32,
         elapsed: Duration,
-        snapshots: Vec<Arc<Snapshot>>,
+        mut snapshots: Vec<Arc<Snapshot>>,
         engine: EngineNow,
     ) -> (Second, Vec<RunEvent>) {
-        let _ = (second, elapsed, snapshots, engine);
-        todo!()
+        snapshots.push(Arc::new(self.engine_snapshot(second, &engine)));
+        let mut events = Vec::new();
+        for snapshot in &snapshots {
+            if let Err(error) = self.store.absorb(snapshot)
+                && self.broken.len() < MAX_WARNINGS
+                && self.broken.insert(snapshot.source)
+            {
+                self.warn(lost_numbers(&error), &mut events);
+            }
+            for warning in &snapshot.warnings {
+                if self.blamed.len() < MAX_WARNINGS && self.blamed.insert(warning.tag.clone()) {
+                    let warning = too_many_series(warning, self.store.catalogue());
+                    self.warn(warning, &mut events);
+                }
+            }
+        }
+        self.store.close_second();
+        self.judge(elapsed, &mut events);
+
+        let totals = self.store.totals();
+        let now = self.store.seconds().get(&second).map(|second| second.totals).unwrap_or_default();
+        let errors = self.store.errors().into_iter().take(ERRORS_PER_SECOND).map(|error| ErrorNow {
+            code: error.key.code,
+            message: error.key.message.clone(),
+            side: error.key.side,
+            count: error.count,
+        });
+        let second = Second {
+            second,
+            elapsed,
+            vus: engine.vus,
+            vus_max: engine.vus_max,
+            iterations: totals.iterations,
+            iterations_failed: totals.iterations_failed,
+            requests: totals.requests,
+            requests_failed: totals.requests_failed,
+            requests_now: now.requests,
+            requests_failed_now: now.requests_failed,
+            checks_passed: totals.checks_passed,
+            checks: totals.checks,
+            bytes_received: totals.bytes_received,
+            bytes_sent: totals.bytes_sent,
+            recent: self.store.recent(second).map(summary::point_latency),
+            errors: errors.collect(),
+            scenarios: engine.scenarios,
+            snapshots,
+        };
+        (second, events)
     }
 
     /// Why a threshold asked for the end of the run; none when none did.
     #[must_use]
     pub fn threshold_abort(&self) -> Option<&str> {
-        todo!()
+        self.threshold_abort.as_ref().map(|abort| &*abort.text)
+    }
+
+    /// The merged state so far.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The report. Call [`Collector::second`] with the last, partial snapshots first.
     #[must_use]
     pub fn finish(self, end: EndFacts) -> Report {
-        let _ = end;
-        todo!()
+        let Self { store, thresholds, facts, warnings, threshold_abort, .. } = self;
+        let judged: Vec<(Threshold, Judgement)> = thresholds
+            .into_iter()
+            .map(|watched| {
+                let judgement = watched.threshold.evaluate(&store, end.duration);
+                (watched.threshold, judgement)
+            })
+            .collect();
+        let verdict = verdict::verdict(&verdict::Evidence {
+            store: &store,
+            thresholds: &judged,
+            end: &end,
+            threshold_abort: threshold_abort.map(|abort| (abort.index, abort.value)),
+            allow_failure: facts.allow_failure,
+        });
+        let totals = store.totals();
+        let mut generator = end.generator;
+        generator.dropped_iterations = generator.dropped_iterations.max(totals.iterations_dropped);
+        generator.interrupted_iterations = generator.interrupted_iterations.max(totals.iterations_interrupted);
+        Report {
+            schema: SCHEMA.into(),
+            run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info },
+            verdict,
+            metrics: summary::metrics(&store, judged.iter().map(|(threshold, _)| threshold), end.duration),
+            requests: summary::requests(&store, end.duration),
+            checks: summary::checks(&store),
+            thresholds: summary::thresholds(&judged, facts.allow_failure),
+            errors: summary::errors(&store),
+            generator,
+            series: Series { interval_s: 1, points: summary::points(&store) },
+            warnings,
+        }
+    }
+
+    fn warn(&mut self, warning: Warning, events: &mut Vec<RunEvent>) {
+        let text = match &*warning.hint {
+            "" => warning.message.clone(),
+            hint => format!("{}; {hint}", warning.message),
+        };
+        if self.warnings.len() < MAX_WARNINGS && !self.warnings.contains(&text) {
+            self.warnings.push(text);
+            events.push(RunEvent::Warning(warning));
+        }
+    }
+
+    fn judge(&mut self, elapsed: Duration, events: &mut Vec<RunEvent>) {
+        for (index, Watched { threshold, held }) in self.thresholds.iter_mut().enumerate() {
+            let Judgement { ok, value, no_data } = threshold.evaluate(&self.store, elapsed);
+            if no_data {
+                // There may be some yet; only at the end its absence counts.
+                continue;
+            }
+            let in_force = threshold.abort_on_fail && elapsed >= threshold.delay_abort_eval;
+            let aborts = !ok && in_force && self.threshold_abort.is_none();
+            if aborts {
+                let text = format!("threshold `{}` on `{}` failed", threshold.expression(), threshold.key());
+                self.threshold_abort = Some(ThresholdAbort { index, value, text });
+            }
+            if ok != *held || aborts {
+                events.push(RunEvent::ThresholdCrossed {
+                    metric: threshold.key().into(),
+                    expression: threshold.expression().into(),
+                    ok,
+                    value,
+                    aborts,
+                });
+            }
+            *held = ok;
+        }
+    }
+
+    /// The engine's gauges as a source like any other.
+    fn engine_snapshot(&mut self, second: u32, engine: &EngineNow) -> Snapshot {
+        let gauges = [(builtin::VUS, engine.vus), (builtin::VUS_MAX, engine.vus_max)];
+        let define =
+            |(id, (metric, _)): (u32, (_, u64))| SeriesDef { id: SeriesId(id), metric, tags: self.facts.tags.clone() };
+        let told = std::mem::replace(&mut self.engine_told, true);
+        let new_series = if told { Vec::new() } else { (0..).zip(gauges).map(define).collect() };
+        let values = (0..).zip(gauges).map(|(id, (_, value))| {
+            let value = value as f64;
+            (SeriesId(id), SinkDelta::Gauge { last: value, min: value, max: value })
+        });
+        Snapshot {
+            version: SNAPSHOT_VERSION,
+            source: ENGINE_SOURCE,
+            second,
+            new_series,
+            sinks: values.collect(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 }
+
+fn too_many_series(warning: &CardinalityWarning, catalogue: &Catalogue) -> Warning {
+    let metric = &catalogue.get(warning.metric).name;
+    let CardinalityWarning { tag, values, bound, .. } = warning;
+    let hint = match &**tag {
+        "name" | "url" => "give requests a name: `http::get(url, #{ name: \"item\" })`".into(),
+        _ => format!("use fewer values for `{tag}`, or raise `max_series`"),
+    };
+    Warning {
+        message: format!(
+            "tag `{tag}` has {values} values and `{metric}` has reached {bound} series: what else comes is counted \
+             under `{tag}: (other)`"
+        ),
+        hint,
+    }
+}
+
+fn lost_numbers(error: &AbsorbError) -> Warning {
+    Warning { message: format!("some numbers are missing from the results: {error}"), hint: String::new() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -419,6 +419,21 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_travels_as_text() {
+        let recorder = recorder(1);
+        for n in 0..3 {
+            let series = recorder.series(builtin::HTTP_REQ_DURATION, &tags(&[("name", &format!("ü{n}"))]));
+            recorder.trend(series, 1 << (20 * n));
+        }
+        recorder.rate(recorder.series(builtin::CHECKS, &[]), true);
+        recorder.error(&error(1, Side::Target), || "GET /".into());
+        let snapshot = recorder.take_snapshot(0);
+        assert!(!snapshot.warnings.is_empty());
+        let text = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
+    }
+
+    #[test]
     fn the_same_tags_in_any_order_are_one_series() {
         let recorder = recorder(10);
         let a = recorder.series(builtin::HTTP_REQS, &tags(&[("name", "a"), ("method", "GET")]));

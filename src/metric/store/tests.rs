@@ -54,6 +54,8 @@ fn snapshots_of(samples: &[(usize, u32, usize, u64)]) -> Vec<Vec<Snapshot>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Each source's snapshots keep their order (a series is defined by the first that uses it); between sources any
     /// order must give what one histogram would have given.
     #[test]
@@ -190,6 +192,21 @@ fn of_several_gauges_the_youngest_is_the_latest() {
     let store = store_of(&[first, recorder.take_snapshot(1)]);
     let merged = store.query(builtin::VUS, &Selector::all());
     assert!(matches!(merged, Aggregate::Gauge { last: 3.0, min: 1.0, max: 3.0 }), "{merged:?}");
+}
+
+#[test]
+fn more_requests_take_no_more_memory() {
+    let recorder = recorder(0);
+    let series = recorder.series(builtin::HTTP_REQ_DURATION, &[]);
+    let mut store = Store::new(catalogue());
+    let mut shape = |second: u32, of: std::ops::Range<u32>| {
+        of.for_each(|n| recorder.trend(series, u64::from(n % 5_000) * 7));
+        store.absorb(&recorder.take_snapshot(second)).unwrap();
+        let Sink::Trend(trend) = &store.series[0].sink else { panic!() };
+        (trend.count, trend.histogram.buckets().count(), store.series.len(), store.seconds.len())
+    };
+    let (_, buckets, ..) = shape(0, 0..5_000);
+    assert_eq!(shape(0, 0..50_000), (55_000, buckets, 1, 1));
 }
 
 #[test]
