@@ -130,12 +130,18 @@ fn errors_carry_the_place_of_the_call() {
 #[test]
 fn data_files_are_opened_in_init_alone() {
     let base_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let context = HostContext::new(Arc::new(Shared { base_dir, seed: 1, data: DataPool::default() }));
+    let context = HostContext::new(Arc::new(Shared {
+        base_dir,
+        seed: 1,
+        data: DataPool::default(),
+        env: Default::default(),
+        log: Arc::new(|_| {}),
+    }));
     let mut engine = Engine::new();
     (super::data::MODULE.register)(&mut engine, &context);
     assert!(engine.run("data::lines(\"words.txt\")").is_ok());
     for phase in [Phase::Setup, Phase::Vu, Phase::Teardown] {
-        context.enter(phase, context.vu());
+        context.enter(phase, &context.vu());
         assert_eq!(
             engine.run("data::lines(\"words.txt\")").unwrap_err().to_string(),
             "Runtime error: `data::lines` reads a file for the whole run, so it belongs to the top level of the script: \
