@@ -5,7 +5,7 @@
 //!
 //! | layer | modules | what lives there |
 //! | --- | --- | --- |
-//! | 0 | [`units`], [`fault`] | std only: durations, rates, bytes; error classes and whose side failed |
+//! | 0 | [`units`], [`fault`], [`memory`] | std only: durations, rates, bytes; error classes and whose side failed; allocations counted |
 //! | 1 | [`metric`] < [`plan`] | data and arithmetic: no IO, no tokio, no clock |
 //! | 2 | [`event`], [`report`], [`vu`] | the contracts between the parts |
 //! | 3 | [`net`] | protocol clients; plain values out |
@@ -18,6 +18,7 @@ pub mod demo;
 pub mod engine;
 pub mod event;
 pub mod fault;
+pub mod memory;
 pub mod metric;
 pub mod net;
 pub mod output;

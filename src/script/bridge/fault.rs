@@ -73,7 +73,7 @@ extern "C" fn on_bad_access(signal: i32, info: *mut libc::siginfo_t, _context: *
 
 /// A script asked for one allocation that is far beyond what it may hold.
 #[cold]
-pub(super) fn out_of_memory(size: usize) -> ! {
+pub(super) fn out_of_memory(size: usize) {
     let mut digits = [0_u8; 20];
     last_words(&[
         "error: out of memory in `",

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{fault, memory};
+use super::fault;
+use crate::memory;
 use crate::vu::StopReason;
 
 /// Why a script was ended.
@@ -145,11 +146,14 @@ const SLICE: Duration = Duration::from_millis(10);
 pub(super) fn enter(budget: &Budget, stack_limit: usize) {
     let live = memory::live();
     budget.entered_with.set(live);
-    let own = (budget.vu_memory as i64).saturating_sub(budget.held.get()).saturating_add(live);
+    let own =
+        i64::try_from(budget.vu_memory).unwrap_or(i64::MAX).saturating_sub(budget.held.get()).saturating_add(live);
     fault::watch_stack(stack_limit);
     STATE.with(|state| {
         state.stack_limit.set(stack_limit);
-        state.memory_limit.set(own.min(budget.worker_memory as i64));
+        let limit = own.min(budget.worker_memory.try_into().unwrap_or(i64::MAX));
+        state.memory_limit.set(limit);
+        memory::watch(limit.saturating_mul(2).saturating_add(HEADROOM), fault::out_of_memory);
         state.stopping.set(budget.tripped.borrow().is_some());
         state.countdown.set(CHECK_EVERY);
         state.slice_began.set(None);
@@ -163,6 +167,7 @@ pub(super) fn leave(budget: &Budget) {
     let held = budget.held.get() + memory::live() - budget.entered_with.get();
     budget.held.set(held.max(0));
     fault::watch_stack(0);
+    memory::unwatch();
     STATE.with(|state| {
         state.stack_limit.set(0);
         state.memory_limit.set(i64::MAX);
@@ -180,15 +185,6 @@ pub fn stopping() -> bool {
 /// Whether the running script is in its init.
 pub(super) fn in_init() -> bool {
     with_budget(|budget| budget.init).unwrap_or(true)
-}
-
-/// Whether one more allocation would overstep the running script's memory; false when no script runs.
-pub(super) fn exceeds_memory(size: usize) -> bool {
-    STATE.with(|state| {
-        let limit = state.memory_limit.get();
-        limit != i64::MAX
-            && memory::live().saturating_add(size as i64) > limit.saturating_mul(2).saturating_add(HEADROOM)
-    })
 }
 
 /// What a single allocation may overstep twice the bound by: a container that grows doubles, and is to be stopped by
@@ -246,7 +242,7 @@ fn check_slowly(address: usize) -> bool {
         let live = memory::live();
         if live > STATE.with(|state| state.memory_limit.get()) {
             let bound = budget.worker_memory;
-            let trip = if live > bound as i64 {
+            let trip = if live > i64::try_from(bound).unwrap_or(i64::MAX) {
                 Trip::WorkerMemory { bound }
             } else {
                 Trip::VuMemory { bound: budget.vu_memory }

@@ -5,9 +5,9 @@
 //!   and resumes the script with the result. So a VU's stack holds script frames alone.
 //! * [`wait`] is what host functions call. [`on_worker_stack`] runs deep native work on the worker's stack.
 //! * [`guard`] keeps a script within its stack, its memory and its time; [`stack`] pools stacks; [`fault`] tells what
-//!   the guard could not see; [`memory`] counts what a thread has allocated.
+//!   the guard could not see.
 //!
-//! All `unsafe` of the crate is in this folder. A run goes through these states:
+//! All `unsafe` of the crate is in this folder, but for the counting allocator in [`crate::memory`]. A run goes through these states:
 //!
 //! | state | leaves by |
 //! | --- | --- |
@@ -36,7 +36,6 @@ use crate::vu::{Cancel, StopReason};
 
 pub mod fault;
 pub mod guard;
-pub mod memory;
 pub mod stack;
 
 use guard::{Budget, Trip};

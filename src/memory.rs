@@ -1,0 +1,112 @@
+//! Counts what each thread has allocated, so that a script can be stopped before it takes the machine's memory.
+//!
+//! Rhai's own size limits walk the whole container at each change, which makes filling an array quadratic. Counting in
+//! the allocator costs an addition. Memory that one thread allocates and another frees makes both accounts drift:
+//! [`disown`] takes the one large case, a worker's snapshots, out of the account.
+//!
+//! A global allocator is `unsafe` to write: this file and `script/bridge` are the only places that allow it.
+#![allow(unsafe_code, reason = "a global allocator can't be written without; every call is handed on unchanged")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static LIVE: Cell<i64> = const { Cell::new(0) };
+    static LARGE_LIMIT: Cell<i64> = const { Cell::new(i64::MAX) };
+    static ON_EXCEEDED: Cell<fn(usize)> = const { Cell::new(ignore) };
+}
+
+fn ignore(_size: usize) {}
+
+/// The system's allocator with an account for each thread.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// An allocation as large as this is checked before it is made.
+const LARGE: usize = 1 << 20;
+
+/// Bytes that this thread has allocated and not freed.
+#[must_use]
+pub fn live() -> i64 {
+    LIVE.get()
+}
+
+/// Does work whose allocations will be freed by another thread, and leaves them out of this thread's account.
+pub fn disown<T>(work: impl FnOnce() -> T) -> T {
+    let before = LIVE.get();
+    let value = work();
+    LIVE.set(before);
+    value
+}
+
+/// From now on, and until [`unwatch`], calls `on_exceeded` before a large allocation of this thread that would take
+/// [`live`] beyond `limit`. It is called from within the allocator and so must not allocate; it may end the process.
+pub fn watch(limit: i64, on_exceeded: fn(usize)) {
+    LARGE_LIMIT.set(limit);
+    ON_EXCEEDED.set(on_exceeded);
+}
+
+/// Ends what [`watch`] began.
+pub fn unwatch() {
+    LARGE_LIMIT.set(i64::MAX);
+}
+
+#[inline]
+fn account(size: usize, freed: usize) {
+    let live = LIVE.get() + size as i64 - freed as i64;
+    if size >= LARGE && live > LARGE_LIMIT.get() {
+        ON_EXCEEDED.get()(size);
+    }
+    LIVE.set(live);
+}
+
+// SAFETY: every call is handed to the system's allocator unchanged; counting touches thread-local cells without
+// destructors, which never allocates.
+unsafe impl GlobalAlloc for Counting {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        account(layout.size(), 0);
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        account(0, layout.size());
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        account(layout.size(), 0);
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        account(size, layout.size());
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allocated_and_freed_is_counted() {
+        let before = live();
+        let text = vec![0_u8; 100_000];
+        assert_eq!(live() - before, 100_000);
+        drop(text);
+        assert_eq!(live(), before);
+        let kept = disown(|| vec![0_u8; 100_000]);
+        assert_eq!(live(), before);
+        std::thread::spawn(move || drop(kept)).join().expect("no panic");
+    }
+}
