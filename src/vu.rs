@@ -1,6 +1,6 @@
 //! The seam between the engine and whatever a virtual user does: the engine decides *when*, a [`Vu`] decides *what*.
 //!
-//! Times are offsets from the run's start; nothing here reads a clock. All of it but [`VuFactory`] lives on one worker
+//! Times are offsets from the start of the load; nothing here reads a clock. All of it but [`VuFactory`] lives on one worker
 //! thread.
 
 use std::cell::{Cell, RefCell};
@@ -36,9 +36,10 @@ pub struct WorkerSeat {
     pub worker: usize,
     /// How many workers there are.
     pub workers: usize,
-    /// The run's start: what every offset counts from. A fixed point that is passed on, not read here.
+    /// When the engine began, before `setup`; a fixed point that is passed on, not read here. Offsets of iterations
+    /// count from the start of the load, which comes later.
     pub epoch: Instant,
-    /// The run is to end at once: for code that computes and can't be told in another way.
+    /// Raised when the run is to end at once: code that computes without ever waiting must look at it now and then.
     pub hard_stop: Arc<AtomicBool>,
 }
 
@@ -84,13 +85,14 @@ pub trait Vu {
 /// When an iteration starts, and which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// When it should have started, from the run's start. In closed load the same as `actual`.
+    /// When it should have started, from the start of the load. In closed load the same as `actual`.
     pub intended: Duration,
-    /// When it did start.
+    /// When it did start, from the start of the load.
     pub actual: Duration,
     /// Which iteration of this VU, from 0.
     pub iteration: u64,
-    /// Which iteration of its scenario, from 0, over all VUs.
+    /// Which iteration of its scenario, over all VUs. Without gaps from 0 where iterations are shared on one machine;
+    /// else workers interleave their numbers: no two iterations have the same, but some numbers may be missing.
     pub iteration_in_scenario: u64,
 }
 

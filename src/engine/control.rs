@@ -1,0 +1,154 @@
+//! The handle with which a run is stopped from outside: by a signal, by a script's abort, by a threshold.
+//!
+//! | level | what it means for VUs | who asks |
+//! | --- | --- | --- |
+//! | `Run` | nothing | |
+//! | `Graceful` | no new iterations; running ones get their scenario's `graceful_stop` | first Ctrl-C |
+//! | `Cancel` | running iterations are cancelled; teardown runs | `abort()` in a script, a threshold, a lost worker |
+//! | `Now` | as `Cancel`, and nothing of the script runs any more | second Ctrl-C |
+//!
+//! The level only ever rises, and the first cause stays. Workers that sleep are woken at once; a script that computes
+//! sees the flag that [`Control::hard_stop`] gives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::watch;
+
+use crate::vu::Abort;
+
+/// How hard a run is being stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StopLevel {
+    #[default]
+    Run,
+    Graceful,
+    Cancel,
+    Now,
+}
+
+/// Why a run is being stopped before its plan is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// Somebody outside asked: a signal. With the reason in words.
+    Interrupted(String),
+    /// A VU asked, or failed beyond repair.
+    Aborted(Abort),
+    /// A threshold that ends the run has failed. With the reason in words.
+    Threshold(String),
+    /// The engine itself can't go on: a worker was lost. With the reason in words.
+    Broken(String),
+}
+
+impl StopCause {
+    /// The reason in words.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Interrupted(reason) | Self::Threshold(reason) | Self::Broken(reason) => reason,
+            Self::Aborted(abort) => &abort.message,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    pub level: StopLevel,
+    pub cause: Option<StopCause>,
+}
+
+/// Stops a run. Cheap to clone; works from any thread.
+#[derive(Clone, Debug)]
+pub struct Control {
+    state: Arc<watch::Sender<Stop>>,
+    hard_stop: Arc<AtomicBool>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Control {
+    /// A control of a run that has not been stopped.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { state: Arc::new(watch::Sender::new(Stop::default())), hard_stop: Arc::default() }
+    }
+
+    /// Asks for a graceful stop: no new iterations, running ones may end, teardown and report follow.
+    pub fn stop(&self, reason: impl Into<String>) {
+        self.raise(StopLevel::Graceful, StopCause::Interrupted(reason.into()));
+    }
+
+    /// Stops at once: running iterations are cancelled, teardown is skipped; the report still follows.
+    pub fn stop_now(&self, reason: impl Into<String>) {
+        self.hard_stop.store(true, Ordering::Relaxed);
+        self.raise(StopLevel::Now, StopCause::Interrupted(reason.into()));
+    }
+
+    /// Whether a stop has been asked for, by anybody.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.state.borrow().level > StopLevel::Run
+    }
+
+    /// The flag that [`Control::stop_now`] raises, for code that computes without ever waiting.
+    #[must_use]
+    pub fn hard_stop(&self) -> Arc<AtomicBool> {
+        self.hard_stop.clone()
+    }
+
+    /// Ends the run for a cause from within.
+    pub(super) fn cancel(&self, cause: StopCause) {
+        self.raise(StopLevel::Cancel, cause);
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Stop> {
+        self.state.subscribe()
+    }
+
+    pub(super) fn level(&self) -> StopLevel {
+        self.state.borrow().level
+    }
+
+    pub(super) fn cause(&self) -> Option<StopCause> {
+        self.state.borrow().cause.clone()
+    }
+
+    fn raise(&self, level: StopLevel, cause: StopCause) {
+        self.state.send_if_modified(|stop| {
+            let rises = level > stop.level;
+            stop.level = stop.level.max(level);
+            stop.cause.get_or_insert(cause);
+            rises
+        });
+    }
+}
+
+/// Waits until the level is at least `level`; for ever when the control is gone.
+pub(super) async fn reached(watch: &mut watch::Receiver<Stop>, level: StopLevel) {
+    if watch.wait_for(|stop| stop.level >= level).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_rises_and_the_first_cause_stays() {
+        let control = Control::new();
+        assert!(!control.is_stopping());
+        control.cancel(StopCause::Threshold("slow".into()));
+        control.stop("Ctrl-C");
+        assert_eq!((control.level(), control.is_stopping()), (StopLevel::Cancel, true));
+        assert!(!control.hard_stop().load(Ordering::Relaxed));
+        control.stop_now("Ctrl-C again");
+        assert_eq!(control.level(), StopLevel::Now);
+        assert!(control.hard_stop().load(Ordering::Relaxed));
+        assert_eq!(control.cause(), Some(StopCause::Threshold("slow".into())));
+    }
+}

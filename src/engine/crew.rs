@@ -1,0 +1,401 @@
+//! One scenario on one worker: its VUs, and its life from its start time to its last VU's end.
+//!
+//! | state | VUs | until |
+//! | --- | --- | --- |
+//! | `Waiting` | those that are needed at the start are made and parked | its start time |
+//! | `Running` | the executor tells them to go and to wait | the executor is done, or the run is stopped |
+//! | `Stopping` | all are told to leave; busy ones have `graceful_stop`, then are cancelled; stop hooks run | all are gone |
+//! | `Done` | none | |
+//!
+//! A VU that does not end within [`CANCEL_GRACE`] of being cancelled is dropped. No timer belongs to a single VU: the
+//! crew keeps one queue of deadlines, so that sleeping VUs cost nothing.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::control::{Control, StopCause, StopLevel, reached};
+use super::executor::{self, Executor, Setting};
+use super::slot::{Order, Phase, Slot};
+use super::vu_loop::{self, cannot_build, panic_text};
+use crate::event::ScenarioState;
+use crate::metric::MetricId;
+use crate::metric::builtin;
+use crate::metric::registry::Recorder;
+use crate::metric::snapshot::SeriesId;
+use crate::plan::Scenario;
+use crate::vu::{Outcome, Seat, StopReason, Vu, VuError, VuHost};
+
+/// How long a cancelled VU, `setup` or `teardown` may take to end before it is dropped.
+pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(2);
+
+/// So many VUs are made in one go while the load runs, before others get a turn.
+const BUILDS_AT_ONCE: usize = 32;
+
+/// The engine's own series of one scenario.
+struct IterationSeries {
+    iterations: SeriesId,
+    duration: SeriesId,
+    failed: SeriesId,
+    interrupted: SeriesId,
+    dropped: SeriesId,
+}
+
+impl IterationSeries {
+    fn new(recorder: &Recorder, run_tags: &BTreeMap<String, String>, scenario: &Scenario) -> Self {
+        let mut tags: BTreeMap<&str, &str> = run_tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        tags.extend(scenario.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        tags.insert("scenario", &scenario.name);
+        let tags: Vec<(Arc<str>, Arc<str>)> = tags.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        let series = |metric: MetricId| recorder.series(metric, &tags);
+        Self {
+            iterations: series(builtin::ITERATIONS),
+            duration: series(builtin::ITERATION_DURATION),
+            failed: series(builtin::ITERATIONS_FAILED),
+            interrupted: series(builtin::ITERATIONS_INTERRUPTED),
+            dropped: series(builtin::DROPPED_ITERATIONS),
+        }
+    }
+}
+
+/// A VU of the crew. Its task owns the [`Vu`] once it runs.
+struct Member {
+    slot: Rc<Slot>,
+    vu: Option<Box<dyn Vu>>,
+    task: Option<JoinHandle<()>>,
+}
+
+/// When a VU that was ramped down must have ended its iteration.
+struct Deadline {
+    at: Instant,
+    slot: Rc<Slot>,
+    /// The deadline is stale when the slot has been told to go since.
+    goes: u32,
+}
+
+pub(super) struct Crew {
+    this: Weak<Self>,
+    setting_scenario: Scenario,
+    index: usize,
+    places: Vec<u64>,
+    teardown_timeout: Duration,
+    host: Rc<dyn VuHost>,
+    pub recorder: Recorder,
+    pub control: Control,
+    pub executor: Box<dyn Executor>,
+    series: IterationSeries,
+    /// The start of the load: what offsets count from.
+    epoch: Cell<Instant>,
+    members: RefCell<Vec<Member>>,
+    deadlines: RefCell<VecDeque<Deadline>>,
+    state: Cell<ScenarioState>,
+    /// So many of the members have been told to go.
+    level: Cell<usize>,
+    /// VUs that run, VUs in an iteration or start hook, VUs that may take turns, VUs whose task has not ended.
+    active: Cell<usize>,
+    busy: Cell<usize>,
+    working: Cell<usize>,
+    present: Cell<usize>,
+    iterations: Cell<u64>,
+    /// When the last iteration ended, from the load's start.
+    load_ended: Cell<Duration>,
+    /// Told when one of the counts comes to zero.
+    changed: Notify,
+}
+
+/// A crew's state, for the live view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct CrewNow {
+    /// Running VUs.
+    pub vus: u64,
+    /// Iterations that ended, with or without an error.
+    pub iterations: u64,
+    pub state: ScenarioState,
+}
+
+impl Crew {
+    pub fn new(setting: Setting, host: Rc<dyn VuHost>, recorder: Recorder, control: Control) -> Rc<Self> {
+        let plan = setting.plan.clone();
+        let index = setting.scenario;
+        let scenario = plan.scenarios[index].clone();
+        let series = IterationSeries::new(&recorder, &plan.tags, &scenario);
+        let places = setting.worker_part.places(plan.places(index)).collect();
+        let executor = executor::make(setting);
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
+            setting_scenario: scenario,
+            index,
+            places,
+            teardown_timeout: plan.teardown_timeout,
+            host,
+            recorder,
+            control,
+            executor,
+            series,
+            epoch: Cell::new(Instant::now()),
+            members: RefCell::default(),
+            deadlines: RefCell::default(),
+            state: Cell::default(),
+            level: Cell::new(0),
+            active: Cell::new(0),
+            busy: Cell::new(0),
+            working: Cell::new(0),
+            present: Cell::new(0),
+            iterations: Cell::new(0),
+            load_ended: Cell::new(Duration::ZERO),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Makes the VUs that are needed at the start.
+    pub fn make_ready(&self) -> Result<(), VuError> {
+        for _ in 0..self.executor.ready_vus() {
+            self.add_member()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a VU. A panic in that is an error.
+    pub fn build(&self, seat: Seat) -> Result<Box<dyn Vu>, VuError> {
+        catch_unwind(AssertUnwindSafe(|| self.host.build(seat)))
+            .unwrap_or_else(|panic| Err(VuError::Script(format!("a panic: {}", panic_text(&*panic)))))
+    }
+
+    fn add_member(&self) -> Result<(), VuError> {
+        let mut members = self.members.borrow_mut();
+        let place = self.places[members.len()];
+        let vu = u32::try_from(place + 1).expect("the plan bounds the number of VUs");
+        let slot = Rc::new(Slot::new(Seat { vu, scenario: self.index }));
+        let vu = self.build(slot.seat)?;
+        members.push(Member { slot, vu: Some(vu), task: None });
+        Ok(())
+    }
+
+    /// Runs the scenario from its start time to the end of its last VU.
+    pub async fn live(&self, epoch: Instant) {
+        self.epoch.set(epoch);
+        let mut stop = self.control.watch();
+        let planned = tokio::select! {
+            biased;
+            () = reached(&mut stop, StopLevel::Graceful) => false,
+            () = async {
+                self.sleep_until(Duration::ZERO).await;
+                self.state.set(ScenarioState::Running);
+                self.executor.drive(self).await;
+            } => true,
+        };
+        if planned {
+            let dropped = self.executor.dropped(self);
+            if dropped > 0 {
+                self.recorder.count(self.series.dropped, dropped as f64);
+            }
+        }
+        self.state.set(ScenarioState::Stopping);
+        for member in self.members.borrow().iter() {
+            member.slot.tell(Order::Leave);
+        }
+        let grace = self.setting_scenario.graceful_stop;
+        self.drain(Phase::Busy, grace, || self.busy.get() == 0).await;
+        self.load_ended.set(self.since_start(Instant::now()));
+        self.drain(Phase::Stopping, self.teardown_timeout, || self.present.get() == 0).await;
+        self.state.set(ScenarioState::Done);
+    }
+
+    /// Waits until VUs have ended what they do. Those in `phase` are cancelled after `grace`, or when the run is
+    /// cancelled, and dropped if they don't heed it.
+    async fn drain(&self, phase: Phase, grace: Duration, ended: impl Fn() -> bool) {
+        let mut stop = self.control.watch();
+        let mut cancel_at = Some(Instant::now() + grace);
+        let mut drop_at = None;
+        let mut aborted = false;
+        while !ended() {
+            let next = [cancel_at, drop_at, self.next_deadline()].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                () = self.changed.notified() => continue,
+                () = reached(&mut stop, StopLevel::Cancel), if !aborted => {
+                    aborted = true;
+                    cancel_at = None;
+                    drop_at = Some(Instant::now() + CANCEL_GRACE);
+                    self.cancel_all(phase, StopReason::Aborted);
+                }
+                () = sleep_until_some(next) => {
+                    let now = Instant::now();
+                    self.expire(now);
+                    if cancel_at.is_some_and(|at| at <= now) {
+                        cancel_at = None;
+                        drop_at = Some(now + CANCEL_GRACE);
+                        self.cancel_all(phase, StopReason::Deadline);
+                    }
+                    if drop_at.is_some_and(|at| at <= now) {
+                        drop_at = None;
+                        self.drop_all(phase);
+                    }
+                }
+            }
+        }
+    }
+
+    fn cancel_all(&self, phase: Phase, reason: StopReason) {
+        for member in self.members.borrow().iter().filter(|member| member.slot.phase() == phase) {
+            member.slot.cancel.cancel(reason);
+        }
+    }
+
+    fn drop_all(&self, phase: Phase) {
+        for member in self.members.borrow().iter().filter(|member| member.slot.phase() == phase) {
+            if let Some(task) = &member.task {
+                task.abort();
+            }
+        }
+    }
+
+    /// Lets the first `level` of this worker's VUs go and tells the others to wait; makes those that are missing.
+    /// Those that were going have `ramp_down` to end their iteration.
+    pub async fn set_level(&self, level: usize, ramp_down: Duration) {
+        let level = level.min(self.places.len());
+        let before = self.level.replace(level);
+        let mut made = 0;
+        while self.members.borrow().len() < level {
+            if let Err(error) = self.add_member() {
+                let vu = self.places[self.members.borrow().len()] + 1;
+                let abort = cannot_build(u32::try_from(vu).unwrap_or(u32::MAX), &error);
+                return self.control.cancel(StopCause::Aborted(abort));
+            }
+            made += 1;
+            if made % BUILDS_AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let now = Instant::now();
+        for member in self.members.borrow_mut().iter_mut().take(level).skip(before) {
+            member.slot.tell(Order::Go);
+            if let (Some(vu), Some(this)) = (member.vu.take(), self.this.upgrade()) {
+                self.present.set(self.present.get() + 1);
+                self.working.set(self.working.get() + 1);
+                member.task = Some(tokio::task::spawn_local(vu_loop::run(this, member.slot.clone(), vu)));
+            }
+        }
+        for member in self.members.borrow().iter().take(before).skip(level) {
+            if member.slot.tell(Order::Wait) && member.slot.phase() == Phase::Busy {
+                let deadline = Deadline { at: now + ramp_down, slot: member.slot.clone(), goes: member.slot.goes() };
+                self.deadlines.borrow_mut().push_back(deadline);
+            }
+        }
+    }
+
+    /// Sleeps until `t` after the scenario's start, and cancels VUs whose deadline comes before.
+    pub async fn sleep_until(&self, t: Duration) {
+        let until = self.epoch.get() + self.setting_scenario.start_time + t;
+        loop {
+            let next = self.next_deadline().map_or(until, |deadline| deadline.min(until));
+            sleep_until(next).await;
+            self.expire(Instant::now());
+            if next == until {
+                return;
+            }
+        }
+    }
+
+    /// Waits until no VU will take a turn any more.
+    pub async fn all_left(&self) {
+        while self.working.get() > 0 {
+            self.changed.notified().await;
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.borrow().front().map(|deadline| deadline.at)
+    }
+
+    fn expire(&self, now: Instant) {
+        let mut deadlines = self.deadlines.borrow_mut();
+        let due = deadlines.iter().take_while(|deadline| deadline.at <= now).count();
+        for deadline in deadlines.drain(..due) {
+            if deadline.slot.goes() == deadline.goes && deadline.slot.phase() == Phase::Busy {
+                deadline.slot.cancel.cancel(StopReason::Deadline);
+            }
+        }
+    }
+
+    /// The time since the load's start.
+    pub fn since_start(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.epoch.get())
+    }
+
+    /// When its last iteration ended, from the load's start; zero while it runs.
+    pub fn load_ended(&self) -> Duration {
+        self.load_ended.get()
+    }
+
+    pub fn now(&self) -> CrewNow {
+        CrewNow { vus: self.active.get() as u64, iterations: self.iterations.get(), state: self.state.get() }
+    }
+
+    /// Counts an iteration as k6 does: a cancelled one has no duration and is not among the iterations.
+    pub fn count_iteration(&self, outcome: &Outcome, took: Duration) {
+        match outcome {
+            Outcome::Completed | Outcome::Failed => {
+                self.iterations.set(self.iterations.get() + 1);
+                self.recorder.count(self.series.iterations, 1.0);
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                self.recorder.trend(self.series.duration, micros);
+                if *outcome == Outcome::Failed {
+                    self.recorder.count(self.series.failed, 1.0);
+                }
+            }
+            Outcome::Interrupted | Outcome::Abort(_) => self.recorder.count(self.series.interrupted, 1.0),
+        }
+    }
+
+    /// A VU came to run, or ceased to.
+    pub fn active_changed(&self, active: bool) {
+        step(&self.active, active);
+    }
+
+    /// A VU began something, or ended it.
+    pub fn busy_changed(&self, busy: bool) {
+        step(&self.busy, busy);
+        if self.busy.get() == 0 && self.state.get() == ScenarioState::Stopping {
+            self.changed.notify_one();
+        }
+    }
+
+    /// A VU will take no turn any more.
+    pub fn left(&self) {
+        step(&self.working, false);
+        if self.working.get() == 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// A VU's task has ended.
+    pub fn gone(&self) {
+        step(&self.present, false);
+        if self.present.get() == 0 {
+            self.changed.notify_one();
+        }
+    }
+}
+
+fn step(count: &Cell<usize>, up: bool) {
+    count.set(if up { count.get() + 1 } else { count.get() - 1 });
+}
+
+/// Sleeps until `at`; for ever when there is none.
+fn sleep_until_some(at: Option<Instant>) -> impl Future<Output = ()> {
+    async move {
+        match at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+}

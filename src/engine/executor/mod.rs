@@ -1,0 +1,107 @@
+//! Executors: they decide *when* iterations start; what an iteration is, a [`crate::vu::Vu`] decides, and how it is run
+//! and counted, the one loop in [`super::vu_loop`].
+//!
+//! An executor has two sides. [`Executor::drive`] runs beside the VUs and tells them to go or to wait as the plan wants.
+//! [`Executor::poll_turn`] is asked by each VU that may go for its next iteration. Closed-load executors answer at once.
+//! An open-load executor will let its `drive` put due starts (with their intended times) into a queue, answer from that,
+//! and add VUs through [`Crew::set_level`]; nothing else in the engine has to know.
+//!
+//! Not here: the end of a scenario. When `drive` returns, or the run is stopped, the crew lets its VUs finish.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::crew::Crew;
+use super::slot::Slot;
+use crate::plan::{self, Part, Plan};
+use crate::vu::LocalBoxFuture;
+
+mod iterations;
+mod vus;
+
+/// Leave to start an iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// When it should have started, from the run's start; none in closed load, where that is now.
+    pub intended: Option<Duration>,
+    /// Which iteration of its scenario.
+    pub iteration_in_scenario: u64,
+}
+
+/// Starts the iterations of one scenario on one worker.
+pub(super) trait Executor {
+    /// How many of this worker's VUs should be ready before the load begins.
+    fn ready_vus(&self) -> usize;
+
+    /// A VU that may go asks for its next iteration: a turn; none when it has none left; pending when it must wait, then
+    /// the executor wakes the slot.
+    fn poll_turn(&self, slot: &Slot, cx: &mut Context<'_>) -> Poll<Option<Turn>>;
+
+    /// Tells the crew's VUs when to go and when to wait. Ends when no iteration is to start any more. Dropped when the
+    /// run is stopped.
+    fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()>;
+
+    /// How many iterations were due on this worker but will not start, now that its time is over. Called once, after
+    /// [`Executor::drive`] ended by itself.
+    fn dropped(&self, crew: &Crew) -> u64;
+}
+
+/// What the workers of one process share for one scenario.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    /// Iterations that are left to start, where all VUs share them.
+    remaining: AtomicU64,
+    /// How many there were.
+    total: u64,
+}
+
+/// The pools of a plan's scenarios, for the part of the run that this process has.
+pub(super) fn pools(plan: &Plan, part: Part) -> Arc<[Pool]> {
+    let pool = |(index, scenario): (usize, &plan::Scenario)| {
+        let total = match scenario.executor {
+            plan::Executor::SharedIterations { iterations, .. } => {
+                part.shared_iterations(iterations, plan.places(index))
+            }
+            _ => 0,
+        };
+        Pool { remaining: AtomicU64::new(total), total }
+    };
+    plan.scenarios.iter().enumerate().map(pool).collect()
+}
+
+/// What an executor is made of.
+pub(super) struct Setting {
+    pub plan: Arc<Plan>,
+    pub scenario: usize,
+    /// The part of the run that this worker has.
+    pub worker_part: Part,
+    /// The part of the run that this process has.
+    pub process_part: Part,
+    pub pools: Arc<[Pool]>,
+}
+
+impl Setting {
+    /// How many of the scenario's first `level` VUs are this worker's.
+    fn share(&self, level: u32) -> usize {
+        let start = self.plan.places(self.scenario).start;
+        usize::try_from(self.worker_part.count(start..start + u64::from(level))).unwrap_or(usize::MAX)
+    }
+}
+
+/// The table of executors.
+pub(super) fn make(setting: Setting) -> Box<dyn Executor> {
+    match setting.plan.scenarios[setting.scenario].executor.clone() {
+        plan::Executor::ConstantVus { vus, duration } => Box::new(vus::Constant::new(setting, vus, duration)),
+        plan::Executor::RampingVus { start_vus, stages, graceful_ramp_down } => {
+            Box::new(vus::Ramping::new(setting, start_vus, stages, graceful_ramp_down))
+        }
+        plan::Executor::SharedIterations { vus, max_duration, .. } => {
+            Box::new(iterations::Shared::new(setting, vus, max_duration))
+        }
+        plan::Executor::PerVuIterations { vus, iterations, max_duration } => {
+            Box::new(iterations::PerVu::new(setting, vus, iterations, max_duration))
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! One worker: a thread's event loop with its VUs, from the making of its host to its last snapshot.
+//!
+//! A worker does what the coordinator commands, in this order:
+//!
+//! | command | the worker | it reports |
+//! | --- | --- | --- |
+//! | (start) | makes its recorder and its host | `Host` |
+//! | `Setup` (one worker only) | runs `setup` | `Setup` |
+//! | `Data` | takes what `setup` returned, makes the VUs that are needed at the start | `Ready` |
+//! | `Begin` | starts the scenarios; once a second a snapshot | `Second`, then `LoadEnded` |
+//! | `Finish` | stops the snapshots | `Finished`, with the last one |
+//! | `Teardown` (one worker only) | runs `teardown` | `Teardown`, with a snapshot |
+//!
+//! [`drive`] needs no thread of its own: tests run several on one paused clock.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::control::{Control, StopLevel, reached};
+use super::crew::{CANCEL_GRACE, Crew, CrewNow};
+use super::executor::{Pool, Setting};
+use super::health::{Lag, sample_lag};
+use super::vu_loop::panic_text;
+use crate::metric::Catalogue;
+use crate::metric::registry::{Recorder, SeriesLimits};
+use crate::metric::snapshot::{Snapshot, SourceId};
+use crate::plan::{Part, Plan};
+use crate::vu::{Cancel, LocalBoxFuture, SetupData, StopReason, VuError, VuFactory, VuHost, WorkerSeat};
+
+/// What a worker is made of.
+pub(super) struct WorkerSpec {
+    pub plan: Arc<Plan>,
+    pub catalogue: Arc<Catalogue>,
+    /// From 0.
+    pub worker: usize,
+    pub workers: usize,
+    /// This worker's part of the run, and the part of its whole process.
+    pub part: Part,
+    pub process_part: Part,
+    pub pools: Arc<[Pool]>,
+    pub control: Control,
+    /// When the engine began.
+    pub created: Instant,
+}
+
+/// What the coordinator tells a worker.
+#[derive(Debug)]
+pub(super) enum Command {
+    Setup,
+    Data(SetupData),
+    Begin(Instant),
+    Finish,
+    Teardown,
+}
+
+/// What a worker tells the coordinator.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub worker: usize,
+    pub news: News,
+}
+
+#[derive(Debug)]
+pub(super) enum News {
+    Host(Result<(), VuError>),
+    Setup(Result<SetupData, VuError>),
+    Ready(Result<(), VuError>),
+    Second(WorkerSecond),
+    /// All its VUs have ended; its last iteration ended so long after the load's start.
+    LoadEnded(Duration),
+    Finished(WorkerSecond, Box<Lag>),
+    Teardown(Result<(), VuError>, Box<Snapshot>),
+    /// Its thread has panicked.
+    Lost(String),
+}
+
+/// A worker at the end of a second.
+#[derive(Debug)]
+pub(super) struct WorkerSecond {
+    pub second: u32,
+    pub snapshot: Snapshot,
+    /// Its crews, in the order of the plan's scenarios.
+    pub crews: Vec<CrewNow>,
+}
+
+/// Runs a worker until the coordinator has no more commands.
+pub(super) async fn drive(
+    spec: WorkerSpec,
+    factory: &dyn VuFactory,
+    mut commands: mpsc::Receiver<Command>,
+    told: mpsc::Sender<Told>,
+) {
+    let tell = Tell { worker: spec.worker, to: told };
+    let limits = SeriesLimits { per_metric: spec.plan.limits.max_series };
+    let source = SourceId(u32::try_from(spec.part.interleave(0)).unwrap_or(u32::MAX - 1));
+    let recorder = Recorder::new(spec.catalogue.clone(), source, limits);
+    let seat = WorkerSeat {
+        worker: spec.worker,
+        workers: spec.workers,
+        epoch: spec.created.into_std(),
+        hard_stop: spec.control.hard_stop(),
+    };
+    let host = match factory.host(seat, recorder.clone()) {
+        Ok(host) => host,
+        Err(error) => return tell.news(News::Host(Err(error))).await,
+    };
+    tell.news(News::Host(Ok(()))).await;
+    let mut crews: Vec<Rc<Crew>> = Vec::new();
+    let mut load: Option<Load> = None;
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Setup => tell.news(News::Setup(setup(&spec, &*host).await)).await,
+            Command::Data(data) => {
+                host.set_data(data);
+                crews = make_crews(&spec, &host, &recorder);
+                let ready = crews.iter().try_for_each(|crew| crew.make_ready());
+                tell.news(News::Ready(ready)).await;
+            }
+            Command::Begin(epoch) => load = Some(Load::begin(epoch, &crews, &recorder, &tell)),
+            Command::Finish => {
+                if let Some(load) = load.take() {
+                    let second = load.next_second.get();
+                    let lag = load.end();
+                    let second = worker_second(second, &crews, &recorder);
+                    tell.news(News::Finished(second, Box::new(lag))).await;
+                }
+            }
+            Command::Teardown => {
+                let result = teardown(&spec, &*host).await;
+                // Its place in time is the coordinator's to say.
+                tell.news(News::Teardown(result, Box::new(recorder.take_snapshot(0)))).await;
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Tell {
+    worker: usize,
+    to: mpsc::Sender<Told>,
+}
+
+impl Tell {
+    /// Tells the coordinator. When it is gone, so will be this worker's commands, which ends the worker.
+    async fn news(&self, news: News) {
+        let _ = self.to.send(Told { worker: self.worker, news }).await;
+    }
+}
+
+fn make_crews(spec: &WorkerSpec, host: &Rc<dyn VuHost>, recorder: &Recorder) -> Vec<Rc<Crew>> {
+    let crew = |scenario| {
+        let setting = Setting {
+            plan: spec.plan.clone(),
+            scenario,
+            worker_part: spec.part,
+            process_part: spec.process_part,
+            pools: spec.pools.clone(),
+        };
+        Crew::new(setting, host.clone(), recorder.clone(), spec.control.clone())
+    };
+    (0..spec.plan.scenarios.len()).map(crew).collect()
+}
+
+fn worker_second(second: u32, crews: &[Rc<Crew>], recorder: &Recorder) -> WorkerSecond {
+    let crews = crews.iter().map(|crew| crew.now()).collect();
+    WorkerSecond { second, snapshot: recorder.take_snapshot(second), crews }
+}
+
+/// The tasks beside the VUs while the load runs.
+struct Load {
+    next_second: Rc<Cell<u32>>,
+    lag: Rc<RefCell<Lag>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn begin(epoch: Instant, crews: &[Rc<Crew>], recorder: &Recorder, tell: &Tell) -> Self {
+        let next_second = Rc::new(Cell::new(0));
+        let lag = Rc::new(RefCell::new(Lag::default()));
+        let sampled = lag.clone();
+        let (living, told) = (crews.to_vec(), tell.clone());
+        let tasks = vec![
+            tokio::task::spawn_local(async move { sample_lag(&sampled, epoch).await }),
+            tokio::task::spawn_local(tick(epoch, next_second.clone(), crews.to_vec(), recorder.clone(), tell.clone())),
+            tokio::task::spawn_local(async move {
+                join_all(living.iter().map(|crew| crew.live(epoch))).await;
+                let ended = living.iter().map(|crew| crew.load_ended()).max().unwrap_or_default();
+                told.news(News::LoadEnded(ended)).await;
+            }),
+        ];
+        Self { next_second, lag, tasks }
+    }
+
+    fn end(self) -> Lag {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.lag.take()
+    }
+}
+
+/// Hands over a snapshot at the end of each second, on an absolute schedule. While the coordinator is behind, nothing is
+/// taken: what is recorded stays where it is and leaves with a later second, so that nothing is lost or piles up.
+async fn tick(epoch: Instant, next: Rc<Cell<u32>>, crews: Vec<Rc<Crew>>, recorder: Recorder, tell: Tell) {
+    loop {
+        let second = next.get();
+        sleep_until(epoch + Duration::from_secs(u64::from(second) + 1)).await;
+        next.set(second + 1);
+        if let Ok(permit) = tell.to.try_reserve() {
+            let news = News::Second(worker_second(second, &crews, &recorder));
+            permit.send(Told { worker: tell.worker, news });
+        }
+    }
+}
+
+async fn setup(spec: &WorkerSpec, host: &dyn VuHost) -> Result<SetupData, VuError> {
+    let cancel = Cancel::new();
+    let limit = spec.plan.setup_timeout;
+    let work = catch_unwind(AssertUnwindSafe(|| host.setup(&cancel)));
+    bounded("setup", limit, &spec.control, StopLevel::Graceful, &cancel, work).await
+}
+
+async fn teardown(spec: &WorkerSpec, host: &dyn VuHost) -> Result<(), VuError> {
+    let cancel = Cancel::new();
+    let limit = spec.plan.teardown_timeout;
+    let work = catch_unwind(AssertUnwindSafe(|| host.teardown(&cancel)));
+    bounded("teardown", limit, &spec.control, StopLevel::Now, &cancel, work).await
+}
+
+/// Runs `work` for at most `limit`, and not beyond a stop of `level`. What does not end when it is cancelled is dropped.
+async fn bounded<T>(
+    what: &'static str,
+    limit: Duration,
+    control: &Control,
+    level: StopLevel,
+    cancel: &Cancel,
+    work: std::thread::Result<LocalBoxFuture<'_, Result<T, VuError>>>,
+) -> Result<T, VuError> {
+    let panicked = |panic: Box<dyn std::any::Any + Send>| {
+        Err(VuError::Script(format!("`{what}` panicked: {}", panic_text(&*panic))))
+    };
+    let work = match work {
+        Ok(work) => work,
+        Err(panic) => return panicked(panic),
+    };
+    let mut work = std::pin::pin!(AssertUnwindSafe(work).catch_unwind());
+    let told = {
+        let mut stop = control.watch();
+        let deadline = Instant::now() + limit;
+        tokio::select! {
+            biased;
+            result = &mut work => return result.unwrap_or_else(panicked),
+            () = reached(&mut stop, level) => {
+                cancel.cancel(StopReason::Aborted);
+                VuError::Aborted(format!("`{what}` was cancelled, as the run is being stopped"))
+            }
+            () = sleep_until(deadline) => {
+                cancel.cancel(StopReason::Deadline);
+                VuError::Timeout { what, limit }
+            }
+        }
+    };
+    // Its result no longer counts, but its end does: what it holds should not be pulled away from under it.
+    ended_within(CANCEL_GRACE, work).await;
+    Err(told)
+}
+
+async fn ended_within(grace: Duration, work: impl Future) {
+    let _ = tokio::time::timeout(grace, work).await;
+}
