@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+pub mod demo;
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
+use Handler::{Upload, Whole};
+
 use super::request::Request;
 use super::response::{Reply, Response};
 use super::shop::Shop;
@@ -51,8 +53,6 @@ const fn route(pattern: &'static str, methods: &'static [(&'static str, Handler)
 const fn steady(pattern: &'static str, methods: &'static [(&'static str, Handler)]) -> Route {
     Route { pattern, steady: true, methods }
 }
-
-use Handler::{Upload, Whole};
 
 /// Every route.
 pub(super) const TABLE: &[Route] = &[
