@@ -13,7 +13,7 @@ use loadr::script::modules::json::JsonPaths;
 
 /// A product list of about 5.6 KB, as a shop's API would give it.
 fn product_list() -> Bytes {
-    let items: Vec<String> = (0..64)
+    let items: Vec<String> = (0..72)
         .map(|id| {
             format!(
                 r#"{{"id":{id},"name":"product {id}","price":{}.99,"in_stock":{},"tags":["a","b"]}}"#,
@@ -22,7 +22,7 @@ fn product_list() -> Bytes {
             )
         })
         .collect();
-    Bytes::from(format!(r#"{{"page":1,"items":[{}],"total":64}}"#, items.join(",")))
+    Bytes::from(format!(r#"{{"page":1,"items":[{}],"total":72}}"#, items.join(",")))
 }
 
 fn one_field(criterion: &mut Criterion) {

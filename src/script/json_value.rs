@@ -378,4 +378,13 @@ mod tests {
         assert!(stringify(nested(DEPTH_MAX), false).is_ok());
         assert_eq!(stringify(nested(DEPTH_MAX + 1), false).unwrap_err(), JsonError::ValueTooDeep);
     }
+
+    #[test]
+    fn the_deepest_values_need_no_more_than_a_small_stack() {
+        let text = format!("{}1{}", r#"[{"a":"#.repeat(DEPTH_MAX / 2), "}]".repeat(DEPTH_MAX / 2));
+        let there_and_back = move || (stringify(parse(&text), false).unwrap() == text, text);
+        let small = std::thread::Builder::new().stack_size(64 * 1024);
+        let (same, text) = small.spawn(there_and_back).unwrap().join().unwrap();
+        assert!(same, "{text}");
+    }
 }

@@ -361,8 +361,10 @@ impl Scanner<'_> {
         if self.next() == 0 && self.at == self.text.len() {
             return Err(JsonError::Empty);
         }
-        let mut nodes: Vec<Node> = Vec::with_capacity(self.text.len() / 16 + 1);
+        let mut nodes: Vec<Node> = Vec::with_capacity(self.text.len() / 8 + 1);
+        // The arrays and objects around the current place, and whether the innermost is an array.
         let mut open: Vec<u32> = Vec::with_capacity(8);
+        let mut in_array = false;
         'value: loop {
             let first = self.next();
             let at = self.at as u32;
@@ -373,6 +375,7 @@ impl Scanner<'_> {
                     }
                     self.at += 1;
                     open.push(nodes.len() as u32);
+                    in_array = first == b'[';
                     nodes.push(Node { at, link: 0 });
                     let closing = if first == b'[' { b']' } else { b'}' };
                     if self.next() != closing {
@@ -401,7 +404,6 @@ impl Scanner<'_> {
                     self.next();
                     return if self.at == self.text.len() { Ok(nodes) } else { Err(self.wrong("the end of the text")) };
                 };
-                let in_array = self.text[nodes[container as usize].at as usize] == b'[';
                 match (self.next(), in_array) {
                     (b',', true) => {
                         self.at += 1;
@@ -417,6 +419,8 @@ impl Scanner<'_> {
                         self.at += 1;
                         nodes[container as usize].link = nodes.len() as u32;
                         open.pop();
+                        in_array =
+                            open.last().is_some_and(|&outer| self.text[nodes[outer as usize].at as usize] == b'[');
                     }
                     (_, true) => return Err(self.wrong("`,` or `]`")),
                     (_, false) => return Err(self.wrong("`,` or `}`")),

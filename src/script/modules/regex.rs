@@ -21,6 +21,9 @@ pub const PATTERNS_MAX: usize = 256;
 /// How many bytes a compiled pattern may take.
 pub const COMPILED_BYTES_MAX: usize = 1 << 20;
 
+/// How deep groups may nest. The compiler goes as deep into its stack as a pattern nests.
+const NESTING_MAX: u32 = 50;
+
 /// The module.
 pub const MODULE: HostModule = HostModule {
     name: "regex",
@@ -111,15 +114,18 @@ enum PatternError {
 }
 
 fn compile(pattern: &str) -> Result<Regex, PatternError> {
-    RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build().map_err(
-        |error| {
+    RegexBuilder::new(pattern)
+        .size_limit(COMPILED_BYTES_MAX)
+        .dfa_size_limit(COMPILED_BYTES_MAX)
+        .nest_limit(NESTING_MAX)
+        .build()
+        .map_err(|error| {
             let shown = shortened(pattern);
             match error {
                 regex::Error::CompiledTooBig(_) => PatternError::TooLarge { pattern: shown },
                 error => syntax_error(shown, pattern, &error.to_string()),
             }
-        },
-    )
+        })
 }
 
 /// What the parser says about a pattern, in one line. The `regex` crate gives a picture of several lines: the pattern,
@@ -234,7 +240,8 @@ mod tests {
     #[test]
     fn refuses_patterns_that_grow_beyond_measure() {
         assert!(matches!(compile(r"(\w{100}){100}"), Err(PatternError::TooLarge { .. })));
-        let nested = format!("{}{}", "(".repeat(10_000), ")".repeat(10_000));
-        assert!(matches!(compile(&nested), Err(PatternError::Syntax { .. })));
+        let nested = |depth: usize| format!("{}x{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(compile(&nested(NESTING_MAX as usize)).is_ok());
+        assert!(matches!(compile(&nested(NESTING_MAX as usize + 1)), Err(PatternError::Syntax { .. })));
     }
 }
