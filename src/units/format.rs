@@ -70,7 +70,6 @@ pub fn format_bytes(bytes: u64) -> String {
     if bytes < 1_000 {
         return format!("{bytes} B");
     }
-    #[expect(clippy::cast_precision_loss, reason = "three digits are printed")]
     let (value, unit) = scaled(bytes as f64, &["B", "kB", "MB", "GB", "TB", "PB", "EB"]);
     format!("{} {unit}", three_digits(value))
 }

@@ -1,0 +1,366 @@
+//! Runs for the tests of outputs: empty, rich, and hostile to terminals.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::event::{ErrorNow, ScenarioNow, ScenarioState, Second};
+use crate::fault::Side;
+use crate::report::*;
+
+/// A stream whose text can be looked at.
+#[derive(Clone, Default)]
+pub(super) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    pub fn stream(&self) -> Box<dyn Write + Send> {
+        Box::new(self.clone())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).expect("outputs write UTF-8")
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A stream that nobody reads any more.
+pub(super) struct ClosedPipe;
+
+impl Write for ClosedPipe {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// What a script or a server could call things to do harm.
+pub(super) const HOSTILE: &[&str] = &[
+    "",
+    "new\nline\r\n",
+    "\u{1b}[2J\u{1b}[31mred\u{1b}]0;title\u{7}",
+    "\u{9b}31m\u{0}\u{8}\u{8}\u{7f}",
+    "\u{202e}reversed\u{2066}\u{200b}",
+    "日本語の名前がとても長い場合にはどうなるのでしょうか日本語の名前がとても長い場合",
+    "PASSED",
+    "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
+];
+
+pub(super) fn hostile_names() -> Vec<String> {
+    let mut names: Vec<String> = HOSTILE.iter().map(ToString::to_string).collect();
+    names.push("long".repeat(5_000));
+    names
+}
+
+fn info() -> RunInfo {
+    RunInfo {
+        id: "6f2d1c1e-6f43-4a41-9f53-0c4f1ad0c9a1".into(),
+        script: "shop.rhai".into(),
+        started_at: "2026-03-01T12:00:00Z".into(),
+        duration_s: 150.0,
+        seed: 42,
+        loadr_version: "0.1.0".into(),
+        vus_max: 200,
+        args: vec!["run".into(), "shop.rhai".into()],
+        scenarios: vec![
+            ScenarioInfo {
+                name: "shoppers".into(),
+                executor: "ramping-vus".into(),
+                exec: "shop".into(),
+                description: "ramping-vus: 0 to 200 over 30s, 200 for 2m".into(),
+            },
+            ScenarioInfo {
+                name: "search".into(),
+                executor: "constant-vus".into(),
+                exec: "search".into(),
+                description: "constant-vus: 20 for 2m".into(),
+            },
+        ],
+    }
+}
+
+/// A run in which nothing happened.
+pub(super) fn empty_report() -> Report {
+    Report {
+        schema: SCHEMA.into(),
+        run: RunInfo {
+            id: "00000000-0000-0000-0000-000000000000".into(),
+            script: "empty.rhai".into(),
+            started_at: "2026-03-01T12:00:00.5Z".into(),
+            loadr_version: "0.1.0".into(),
+            ..RunInfo::default()
+        },
+        verdict: Verdict { passed: false, reasons: vec!["no request was made".into()] },
+        metrics: BTreeMap::new(),
+        requests: Vec::new(),
+        checks: Vec::new(),
+        thresholds: Vec::new(),
+        errors: Vec::new(),
+        generator: GeneratorSummary::default(),
+        series: Series { interval_s: 1, points: Vec::new() },
+        warnings: Vec::new(),
+    }
+}
+
+fn stats(scale: f64) -> TrendStats {
+    TrendStats {
+        min: 0.2 * scale,
+        avg: 1.4 * scale,
+        med: 1.1 * scale,
+        max: 40.0 * scale,
+        p90: 2.5 * scale,
+        p95: 3.4 * scale,
+        p99: 12.0 * scale,
+        p99_9: 31.0 * scale,
+    }
+}
+
+fn trend(unit: &str, count: u64, scale: f64) -> MetricSummary {
+    MetricSummary::Trend { unit: unit.into(), count, stats: stats(scale) }
+}
+
+fn rate(passes: u64, fails: u64) -> MetricSummary {
+    MetricSummary::Rate { rate: passes as f64 / (passes + fails) as f64, passes, fails }
+}
+
+fn counter(count: f64) -> MetricSummary {
+    MetricSummary::Counter { count, rate: count / 150.0 }
+}
+
+fn request(name: &str, method: &str, count: u64, failed: u64, scale: f64) -> RequestSummary {
+    RequestSummary {
+        name: name.into(),
+        method: method.into(),
+        count,
+        failed,
+        rate: count as f64 / 150.0,
+        bytes_sent: count * 120,
+        bytes_received: count * 2_400,
+        duration: stats(scale),
+        statuses: BTreeMap::from([("200".into(), count - failed), ("0".into(), failed)]),
+    }
+}
+
+/// A run in which everything happened.
+pub(super) fn rich_report() -> Report {
+    let metrics = [
+        ("vus", MetricSummary::Gauge { value: 200.0, min: 0.0, max: 200.0 }),
+        ("vus_max", MetricSummary::Gauge { value: 200.0, min: 200.0, max: 200.0 }),
+        ("iterations", counter(9_120.0)),
+        ("iteration_duration", trend("ms", 9_120, 900.0)),
+        ("dropped_iterations", counter(0.0)),
+        ("checks", rate(24_950, 50)),
+        ("group_duration", trend("ms", 9_120, 3.0)),
+        ("data_sent", counter(4_500_000.0)),
+        ("data_received", counter(92_000_000.0)),
+        ("http_reqs", counter(48_310.0)),
+        ("http_req_failed", rate(60, 48_250)),
+        ("http_req_duration", trend("ms", 48_310, 1.0)),
+        ("http_req_duration{name:item}", trend("ms", 30_000, 0.6)),
+        ("http_req_blocked", trend("ms", 200, 2.0)),
+        ("http_req_looking_up", trend("ms", 200, 0.1)),
+        ("http_req_connecting", trend("ms", 200, 0.5)),
+        ("http_req_tls_handshaking", trend("ms", 200, 1.5)),
+        ("http_req_sending", trend("ms", 48_310, 0.01)),
+        ("http_req_waiting", trend("ms", 48_310, 0.9)),
+        ("http_req_receiving", trend("ms", 48_310, 0.05)),
+        ("http_conns_opened", counter(200.0)),
+        ("orders", counter(812.0)),
+        ("basket_value", trend("", 812, 10.0)),
+        ("picture_size", trend("bytes", 400, 100_000.0)),
+        ("render_time", trend("ms", 812, 2.0)),
+        ("coupon_used", rate(100, 712)),
+        ("stock", MetricSummary::Gauge { value: 7.0, min: 0.0, max: 100.0 }),
+    ];
+    Report {
+        run: info(),
+        verdict: Verdict {
+            passed: false,
+            reasons: vec![
+                "threshold `http_req_duration{name:item}: p(95)<2` failed: 2.04 ms".into(),
+                "threshold `renders: p(95)<2` saw no data".into(),
+            ],
+        },
+        metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
+        requests: vec![
+            request("http://shop.test:8080/item/:id", "GET", 30_000, 0, 0.6),
+            request("http://shop.test:8080/cart", "POST", 9_190, 60, 4.0),
+            request("http://shop.test:8080/", "GET", 9_120, 0, 0.4),
+        ],
+        checks: vec![
+            CheckSummary { name: "front page is 200".into(), group: String::new(), passes: 9_120, fails: 0 },
+            CheckSummary { name: "has a price".into(), group: "browse".into(), passes: 6_710, fails: 50 },
+            CheckSummary { name: "item is 200".into(), group: "browse".into(), passes: 9_120, fails: 0 },
+        ],
+        thresholds: vec![
+            threshold("http_req_duration{name:item}", "p(95)<2", false, Some(2.04)),
+            threshold("http_req_failed", "rate<0.01", true, Some(0.00124)),
+            threshold("checks", "rate>99%", true, Some(0.998)),
+            threshold("orders", "count>100", true, Some(812.0)),
+            threshold("render_time", "p(95)<10 && max<1s", true, Some(6.8)),
+            threshold("renders", "p(95)<2", false, None),
+        ],
+        errors: vec![
+            ErrorSummary {
+                code: 1212,
+                message: "connection refused".into(),
+                side: Side::Target,
+                count: 57,
+                first_at_s: 12.4,
+                example: "POST http://shop.test:8080/cart: connect to 127.0.0.1:8080 failed: connection refused".into(),
+            },
+            ErrorSummary {
+                code: 1024,
+                message: "too many open files".into(),
+                side: Side::Generator,
+                count: 3,
+                first_at_s: 80.25,
+                example: "POST http://shop.test:8080/cart: socket: too many open files".into(),
+            },
+        ],
+        generator: GeneratorSummary {
+            limited: true,
+            reasons: vec!["3 requests failed for want of file descriptors".into()],
+            cpu_percent_max: 87.2,
+            memory_bytes_max: 48_000_000,
+            lag_ms: LagSummary { p99: 0.21, max: 3.4 },
+            dropped_iterations: 0,
+            interrupted_iterations: 12,
+        },
+        series: Series {
+            interval_s: 1,
+            points: vec![
+                Point { at_s: 0.0, vus: 1, requests: 100, duration: Some(PointLatency::default()), ..Point::default() },
+                Point { at_s: 1.0, vus: 2, ..Point::default() },
+            ],
+        },
+        warnings: vec!["scenario `search`: 50 VUs scaled to 20 by --vus".into()],
+        ..empty_report()
+    }
+}
+
+fn threshold(metric: &str, expression: &str, ok: bool, value: Option<f64>) -> ThresholdSummary {
+    ThresholdSummary { metric: metric.into(), expression: expression.into(), ok, value }
+}
+
+/// A run that passed within a second.
+pub(super) fn small_report() -> Report {
+    let metrics = [
+        ("iterations", MetricSummary::Counter { count: 10.0, rate: 10.0 }),
+        ("http_reqs", MetricSummary::Counter { count: 10.0, rate: 10.0 }),
+        ("http_req_failed", rate(0, 10)),
+        ("http_req_duration", trend("ms", 10, 1.0)),
+    ];
+    Report {
+        run: RunInfo { duration_s: 1.0, seed: 7, vus_max: 1, script: "one.rhai".into(), ..info() },
+        verdict: Verdict { passed: true, reasons: Vec::new() },
+        metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
+        requests: vec![RequestSummary { rate: 10.0, ..request("front page", "GET", 10, 0, 1.0) }],
+        ..empty_report()
+    }
+}
+
+/// A run whose every name wants to break the terminal.
+pub(super) fn hostile_report() -> Report {
+    let mut report = rich_report();
+    for name in hostile_names() {
+        report.requests.push(RequestSummary { method: name.clone(), ..request(&name, "", 5, 5, 1.0) });
+        report.checks.push(CheckSummary { name: name.clone(), group: name.clone(), passes: 1, fails: 1 });
+        report.thresholds.push(threshold(&name, &name, false, None));
+        report.thresholds.push(threshold(&format!("http_reqs{{name:{name}}}"), &name, true, Some(f64::MAX)));
+        report.errors.push(ErrorSummary { message: name.clone(), example: name.clone(), ..report.errors[0].clone() });
+        report.run.scenarios.push(ScenarioInfo {
+            name: name.clone(),
+            description: name.clone(),
+            ..ScenarioInfo::default()
+        });
+        report.warnings.push(name.clone());
+        report.verdict.reasons.push(name.clone());
+        report.generator.reasons.push(name.clone());
+        report.run.args.push(name.clone());
+        report.metrics.insert(format!("x{{name:{name}}}"), trend(&name, 1, 1.0));
+        report.run.script = name;
+    }
+    report
+}
+
+/// All of them, with a name each.
+pub(super) fn reports() -> Vec<(&'static str, Report)> {
+    vec![("empty", empty_report()), ("small", small_report()), ("rich", rich_report()), ("hostile", hostile_report())]
+}
+
+/// The n-th second (from 1) of a run.
+pub(super) fn second(number: u32) -> Second {
+    let n = u64::from(number);
+    Second {
+        second: number - 1,
+        elapsed: Duration::from_secs(n),
+        vus: 20 * n,
+        vus_max: 200,
+        iterations: 61 * n,
+        iterations_failed: n / 3,
+        requests: 322 * n,
+        requests_failed: 2 * n,
+        requests_now: 322,
+        requests_failed_now: 2,
+        checks_passed: 600 * n,
+        checks: 601 * n,
+        bytes_received: 613_000 * n,
+        bytes_sent: 30_000 * n,
+        recent: (number > 1).then_some(PointLatency { med: 1.1, p95: 3.4, p99: 12.0, max: 40.0 }),
+        errors: vec![
+            ErrorNow { code: 1212, message: "connection refused".into(), side: Side::Target, count: 2 * n },
+            ErrorNow { code: 1050, message: "request timeout".into(), side: Side::Target, count: 1 },
+        ],
+        scenarios: vec![
+            ScenarioNow {
+                name: "shoppers".into(),
+                executor: "ramping-vus",
+                vus: 20 * n,
+                vus_target: 20 * n,
+                iterations: 50 * n,
+                iterations_planned: None,
+                progress: f64::from(number) / 10.0,
+                planned: Some(Duration::from_secs(10)),
+                state: ScenarioState::Running,
+            },
+            ScenarioNow {
+                name: "warm-up".into(),
+                executor: "shared-iterations",
+                vus: 0,
+                vus_target: 0,
+                iterations: 100,
+                iterations_planned: Some(100),
+                progress: 1.0,
+                planned: None,
+                state: ScenarioState::Done,
+            },
+        ],
+        snapshots: Vec::new(),
+    }
+}
+
+/// A second whose every name wants to break the terminal.
+pub(super) fn hostile_second() -> Second {
+    let mut second = second(3);
+    for name in hostile_names() {
+        let name: Arc<str> = name.into();
+        second.errors.push(ErrorNow { message: name.clone(), ..second.errors[0].clone() });
+        second.scenarios.push(ScenarioNow { name, progress: f64::NAN, ..second.scenarios[0].clone() });
+    }
+    second.errors.rotate_left(2);
+    second
+}

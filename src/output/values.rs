@@ -1,0 +1,118 @@
+//! Figures of metrics with the unit they are in: what a metric's name and kind say about its numbers.
+
+use super::text;
+use crate::metric::{Contains, MetricKind, builtin};
+use crate::report::{MetricSummary, Report};
+use crate::units::format::{format_bytes, format_count, format_latency_ms, format_percent};
+
+/// What the figures of a metric are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nature {
+    /// Its kind.
+    pub kind: MetricKind,
+    /// What its numbers mean.
+    pub contains: Contains,
+}
+
+impl Nature {
+    /// Of a metric of a report; its name may carry a selector.
+    #[must_use]
+    pub fn in_report(report: &Report, key: &str) -> Option<Self> {
+        if let Some(nature) = Self::builtin(key) {
+            return Some(nature);
+        }
+        let (kind, contains) = match report.metrics.get(key).or_else(|| report.metrics.get(base(key)))? {
+            MetricSummary::Counter { .. } => (MetricKind::Counter, Contains::Default),
+            MetricSummary::Gauge { .. } => (MetricKind::Gauge, Contains::Default),
+            MetricSummary::Rate { .. } => (MetricKind::Rate, Contains::Default),
+            MetricSummary::Trend { unit, .. } => (MetricKind::Trend, contains(unit)),
+        };
+        Some(Self { kind, contains })
+    }
+
+    /// Of a built-in metric; its name may carry a selector.
+    #[must_use]
+    pub fn builtin(key: &str) -> Option<Self> {
+        let name = base(key);
+        let &(_, kind, contains) = builtin::TABLE.iter().find(|(builtin, ..)| *builtin == name)?;
+        Some(Self { kind, contains })
+    }
+
+    /// A figure that an expression such as `p(95)<500` or `rate>0.99` is about.
+    #[must_use]
+    pub fn format(self, expression: &str, value: f64) -> String {
+        let word = expression.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+        let counts = word.starts_with("count") && self.kind != MetricKind::Counter;
+        match (self.kind, self.contains) {
+            _ if counts => format_count(value),
+            (MetricKind::Rate, _) => format_percent(value),
+            (MetricKind::Counter, Contains::Default) if word.starts_with("rate") => {
+                format!("{}/s", format_count(value))
+            }
+            (MetricKind::Counter, Contains::Data) if word.starts_with("rate") => {
+                format!("{}/s", number(self.contains, value))
+            }
+            _ => number(self.contains, value),
+        }
+    }
+}
+
+/// A number in the unit of its metric.
+#[must_use]
+pub fn number(contains: Contains, value: f64) -> String {
+    match contains {
+        Contains::Time => format_latency_ms(value),
+        Contains::Data if value >= 0.0 => format_bytes(value as u64),
+        Contains::Data | Contains::Default => format_count(value),
+    }
+}
+
+/// What a trend of that unit (see [`MetricSummary::Trend`]) holds.
+#[must_use]
+pub fn contains(unit: &str) -> Contains {
+    match unit {
+        "ms" => Contains::Time,
+        "bytes" => Contains::Data,
+        _ => Contains::Default,
+    }
+}
+
+/// A figure of a metric of which only the name is known.
+#[must_use]
+pub fn of_builtin(key: &str, expression: &str, value: f64) -> String {
+    Nature::builtin(key).map_or_else(|| format_count(value), |nature| nature.format(expression, value))
+}
+
+/// The metric's name without its selector.
+#[must_use]
+pub fn base(key: &str) -> &str {
+    key.split_once('{').map_or(key, |(name, _)| name)
+}
+
+/// A name or a selector made safe for a terminal.
+#[must_use]
+pub fn name(key: &str) -> String {
+    text::clean(key).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_has_its_metrics_unit() {
+        for (key, expression, value, text) in [
+            ("http_req_duration", "p(95)<500", 612.0, "612 ms"),
+            ("http_req_duration{name:item}", "count>10", 3_000.0, "3000"),
+            ("http_req_failed", "rate<0.01", 0.25, "25.0%"),
+            ("http_reqs", "rate>100", 99.5, "99.5/s"),
+            ("http_reqs", "count>100", 5.0, "5"),
+            ("data_received", "count<1MB", 4_500_000.0, "4.5 MB"),
+            ("data_received", "rate<1MB", 4_500.0, "4.5 kB/s"),
+            ("vus", "value>1", 7.0, "7"),
+            ("orders", "count>1", 7.0, "7"),
+        ] {
+            assert_eq!(of_builtin(key, expression, value), text, "{key} {expression}");
+        }
+    }
+}
