@@ -1,1 +1,298 @@
-//! (in the making)
+//! One run from start to finish: the only place where the script, the engine, the outputs and the demo server meet.
+//!
+//! [`Session::prepare`] does all that can be done without load: it reads the script, merges the options, parses the
+//! thresholds, checks the outputs. [`Session::run`] runs it. Printing and exit codes are the command line's business.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::demo::{self, DemoConfig};
+use crate::engine::{self, Control, EngineError, RunOutcome, RunSpec};
+use crate::event::{LogLine, RunEvent, Warning};
+use crate::metric::threshold::Threshold;
+use crate::output::{self, Fanout, Named, OutputError};
+use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
+use crate::report::RunInfo;
+use crate::script::host::{Script, ScriptSpec};
+
+/// What a run is made of.
+pub struct SessionSpec {
+    /// The script's path.
+    pub script: String,
+    /// Options from the config file, the environment and the flags. Those of the script are added.
+    pub layers: Vec<Layer>,
+    /// Variables for `env`.
+    pub env: BTreeMap<String, String>,
+    /// Start a demo server, and give its address as `BASE_URL` unless `env` has one.
+    pub demo: bool,
+    /// Who takes the events.
+    pub outputs: Vec<Named>,
+    /// The command line, to be told in the report.
+    pub args: Vec<String>,
+}
+
+/// Why there is no run.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The script can't be read, or its init fails. The text is a whole diagnostic.
+    #[error("{0}")]
+    Script(String),
+    /// Options that make no sense: all of them.
+    #[error("{}", list(.0))]
+    Options(Vec<PlanError>),
+    /// Thresholds that make no sense: all of them.
+    #[error("{}", .0.join("\n"))]
+    Thresholds(Vec<String>),
+    /// An output can't do its work.
+    #[error("error: {0}")]
+    Output(#[from] OutputError),
+    /// The demo server can't be started.
+    #[error("error: can't start the demo server: {0}")]
+    Demo(std::io::Error),
+    /// The engine can't begin.
+    #[error("{0}")]
+    Engine(EngineError),
+}
+
+fn list(errors: &[PlanError]) -> String {
+    errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Takes what there is to tell: before the outputs run it is kept.
+struct Announcer(Mutex<Announcing>);
+
+enum Announcing {
+    Early(Vec<RunEvent>),
+    Running(Fanout),
+    Over,
+}
+
+/// The most lines that are kept before the outputs run: a script's init may print without end.
+const EARLY_MAX: usize = 1_000;
+
+impl Announcer {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Announcing::Early(Vec::new()))))
+    }
+
+    fn tell(&self, event: RunEvent) {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Announcing::Early(kept) if kept.len() < EARLY_MAX => kept.push(event),
+            Announcing::Early(_) | Announcing::Over => {}
+            Announcing::Running(fanout) => {
+                fanout.send(&event);
+                for warning in fanout.take_warnings() {
+                    fanout.send(&RunEvent::Warning(warning));
+                }
+            }
+        }
+    }
+
+    fn start(&self, outputs: Vec<Named>) -> Result<(), OutputError> {
+        let fanout = Fanout::start(outputs)?;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *state, Announcing::Running(fanout));
+        if let (Announcing::Early(kept), Announcing::Running(fanout)) = (before, &mut *state) {
+            kept.iter().for_each(|event| fanout.send(event));
+        }
+        Ok(())
+    }
+
+    fn finish(&self, patience: Duration) -> output::Ending {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, Announcing::Over) {
+            Announcing::Running(fanout) => fanout.finish(patience),
+            Announcing::Early(_) | Announcing::Over => output::Ending::default(),
+        }
+    }
+}
+
+/// How long outputs may take to write what they hold when the run is over.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A run that is ready to begin.
+pub struct Session {
+    script: Script,
+    plan: Plan,
+    thresholds: Vec<Threshold>,
+    outputs: Vec<Named>,
+    announcer: Arc<Announcer>,
+    demo: Option<demo::Server>,
+    info: RunInfo,
+}
+
+/// A run that has ended.
+pub struct SessionEnd {
+    /// How it ended, with its report.
+    pub outcome: RunOutcome,
+    /// What the outputs have to say: what they lost, which of them failed.
+    pub outputs: output::Ending,
+}
+
+impl Session {
+    /// Does all that can be done without load.
+    ///
+    /// # Errors
+    /// When the script, an option, a threshold or an output is not what it must be.
+    pub fn prepare(mut spec: SessionSpec) -> Result<Self, SessionError> {
+        let demo = if spec.demo {
+            Some(demo::Server::start(DemoConfig::default()).map_err(SessionError::Demo)?)
+        } else {
+            None
+        };
+        if let Some(demo) = &demo {
+            spec.env.entry("BASE_URL".into()).or_insert_with(|| demo.base_url());
+        }
+        let announcer = Announcer::new();
+        let drawn = fastrand::u64(..=u64::from(u32::MAX));
+        let load = |seed| {
+            let teller = announcer.clone();
+            Script::load(ScriptSpec {
+                path: spec.script.clone(),
+                env: spec.env.clone(),
+                seed,
+                log: Arc::new(move |line: LogLine| teller.tell(RunEvent::Log(line))),
+            })
+            .map_err(SessionError::Script)
+        };
+        let mut script = load(seed_of(&spec.layers).unwrap_or(drawn))?;
+        let plan = {
+            let mut layers = vec![Layer { source: Source::Default, options: defaults(drawn) }];
+            layers.push(Layer { source: Source::Script, options: script.options.clone() });
+            layers.append(&mut spec.layers);
+            let facts = ScriptFacts { functions: script.functions.clone() };
+            plan::resolve(&layers, &facts).map_err(SessionError::Options)?
+        };
+        if plan.seed != script.seed() {
+            // The script chose the seed of its own random choices: its init has to make them with it.
+            script = load(plan.seed)?;
+        }
+        let thresholds = thresholds(&plan, &script)?;
+        output::check_all(&mut spec.outputs)?;
+        let info = RunInfo {
+            id: uuid::Uuid::new_v4().to_string(),
+            script: spec.script,
+            started_at: jiff::Timestamp::now().to_string(),
+            seed: plan.seed,
+            loadr_version: env!("CARGO_PKG_VERSION").into(),
+            args: redacted(spec.args),
+            ..RunInfo::default()
+        };
+        Ok(Self { script, plan, thresholds, outputs: spec.outputs, announcer, demo, info })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs it, and blocks until it has ended.
+    ///
+    /// # Errors
+    /// When it can't begin.
+    pub fn run(self, control: Control) -> Result<SessionEnd, SessionError> {
+        self.announcer.start(self.outputs)?;
+        for note in &self.plan.notes {
+            self.announcer.tell(RunEvent::Warning(Warning { message: note.clone(), hint: String::new() }));
+        }
+        let max_memory = match self.plan.limits.max_memory {
+            0 => memory_to_use(),
+            given => given,
+        };
+        let catalogue = self.script.catalogue.clone();
+        let factory = Arc::new(self.script.into_factory(&self.plan, max_memory));
+        let spec = RunSpec {
+            plan: Arc::new(self.plan),
+            catalogue,
+            thresholds: self.thresholds,
+            info: self.info,
+            part: Part::WHOLE,
+        };
+        let announcer = self.announcer.clone();
+        let outcome = engine::run(spec, factory, control, &mut |event| announcer.tell(event));
+        let outputs = self.announcer.finish(OUTPUT_PATIENCE);
+        drop(self.demo);
+        Ok(SessionEnd { outcome: outcome.map_err(SessionError::Engine)?, outputs })
+    }
+}
+
+/// The seed that a layer above the script gives.
+fn seed_of(layers: &[Layer]) -> Option<u64> {
+    let mut sorted: Vec<_> = layers.iter().collect();
+    sorted.sort_by_key(|layer| layer.source);
+    sorted.iter().rev().find_map(|layer| layer.options.get("seed")).and_then(|seed| match seed {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    })
+}
+
+fn defaults(seed: u64) -> Map<String, Value> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Map::from_iter([("seed".to_owned(), seed.into()), ("threads".to_owned(), threads.into())])
+}
+
+fn thresholds(plan: &Plan, script: &Script) -> Result<Vec<Threshold>, SessionError> {
+    let tags: Vec<&str> = plan
+        .tags
+        .keys()
+        .chain(plan.scenarios.iter().flat_map(|scenario| scenario.tags.keys()))
+        .map(String::as_str)
+        .collect();
+    let mut parsed = Vec::new();
+    let mut errors = Vec::new();
+    for option in &plan.thresholds {
+        match Threshold::parse(&option.metric, &option.expression, &script.catalogue, &tags) {
+            Ok(mut threshold) => {
+                threshold.abort_on_fail = option.abort_on_fail;
+                threshold.delay_abort_eval = option.delay_abort_eval;
+                parsed.push(threshold);
+            }
+            Err(error) => {
+                errors.push(format!("error: threshold `{}: {}`: {error}", option.metric, option.expression));
+            }
+        }
+    }
+    if errors.is_empty() { Ok(parsed) } else { Err(SessionError::Thresholds(errors)) }
+}
+
+/// How much memory scripts may hold when nobody says: three quarters of what the machine, or the container, has left.
+fn memory_to_use() -> u64 {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    });
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let available = machine.into_iter().chain(container).min().unwrap_or(4 << 30);
+    available / 4 * 3
+}
+
+/// Words in a variable's name that make its value a secret.
+const SECRET_WORDS: [&str; 6] = ["pass", "secret", "token", "key", "auth", "credential"];
+
+/// The command line without the values of variables that look like secrets.
+fn redacted(args: Vec<String>) -> Vec<String> {
+    args.into_iter()
+        .map(|arg| match arg.split_once('=') {
+            Some((name, _)) if SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word)) => {
+                format!("{name}=***")
+            }
+            _ => arg,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_told() {
+        let args = ["run", "-e", "PASSWORD=a=b", "--tag=team=x", "-eApiKey=1", "BASE=http://x"];
+        let shown = redacted(args.map(str::to_owned).to_vec());
+        assert_eq!(shown, ["run", "-e", "PASSWORD=***", "--tag=team=x", "-eApiKey=***", "BASE=http://x"]);
+    }
+}

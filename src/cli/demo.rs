@@ -3,9 +3,9 @@
 //! Standard output gets one line, the server's base URL, so that a script may read it; everything else goes to standard
 //! error.
 
+use super::exit::Exit;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -69,7 +69,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// When it cannot listen where it should, or standard output is closed.
-pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let config = args.config();
     let threads = config.threads;
     let server = Server::start(config)
@@ -83,7 +83,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let _ = writeln!(stderr, "the demo shop is open ({threads}, seed {}); Ctrl-C closes it", args.seed);
     wait_for_signal().context("can't wait for Ctrl-C")?;
     let _ = writeln!(stderr, "{}", closing_words(&server.stop()));
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Passed)
 }
 
 fn closing_words(stats: &Stats) -> String {

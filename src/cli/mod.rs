@@ -1,11 +1,85 @@
-//! The command line.
+//! The command line: what the user types, and the exit code that comes of it.
+//!
+//! One file a command. Commands parse and print; what they do lives in the layers below.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
 pub mod demo;
+pub mod docs;
+pub mod exit;
+pub mod run;
+pub mod signals;
+
+use exit::Exit;
+
+/// Load tests as plain scripts: journeys in Rhai, thousands of virtual users, numbers that can be trusted.
+#[derive(Debug, Parser)]
+#[command(name = "loadr", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a journey under load, and report.
+    Run(Box<run::RunArgs>),
+    /// Serve the demo shop, a target to try loadr on.
+    Demo(demo::DemoArgs),
+    /// Show what scripts can call.
+    Docs(docs::DocsArgs),
+}
 
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let matches = match Cli::command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version go to stdout and are no error; clap knows which is which.
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Passed };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return Exit::Usage.into();
+        }
+    };
+    let exit = match cli.command {
+        Command::Run(args) => {
+            let matches = matches.subcommand_matches("run").expect("it was parsed as such");
+            let shown = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+            run::run(&args, matches, shown)
+        }
+        Command::Demo(args) => demo::run(&args).unwrap_or_else(|error| {
+            complain(&format!("error: {error:#}"));
+            Exit::Failed
+        }),
+        Command::Docs(args) => docs::run(&args),
+    };
+    exit.into()
+}
+
+/// Prints an error where errors go.
+#[expect(clippy::print_stderr, reason = "the command line is where errors are told")]
+pub(crate) fn complain(text: &str) {
+    anstream::eprintln!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -31,6 +31,7 @@ use super::crew::{CANCEL_GRACE, Crew, CrewNow};
 use super::executor::{Pool, Setting};
 use super::health::{Lag, sample_lag};
 use super::vu_loop::panic_text;
+use crate::memory;
 use crate::metric::Catalogue;
 use crate::metric::registry::{Recorder, SeriesLimits};
 use crate::metric::snapshot::{Snapshot, SourceId};
@@ -138,7 +139,7 @@ pub(super) async fn drive(
             Command::Teardown => {
                 let result = teardown(&spec, &*host).await;
                 // Its place in time is the coordinator's to say.
-                tell.news(News::Teardown(result, Box::new(recorder.take_snapshot(0)))).await;
+                tell.news(News::Teardown(result, Box::new(memory::disown(|| recorder.take_snapshot(0))))).await;
             }
         }
     }
@@ -173,7 +174,7 @@ fn make_crews(spec: &WorkerSpec, host: &Rc<dyn VuHost>, recorder: &Recorder) -> 
 
 fn worker_second(second: u32, crews: &[Rc<Crew>], recorder: &Recorder) -> WorkerSecond {
     let crews = crews.iter().map(|crew| crew.now()).collect();
-    WorkerSecond { second, snapshot: recorder.take_snapshot(second), crews }
+    WorkerSecond { second, snapshot: memory::disown(|| recorder.take_snapshot(second)), crews }
 }
 
 /// The tasks beside the VUs while the load runs.

@@ -95,6 +95,12 @@ impl Script {
         Ok(Self { path: spec.path, shared, sources, options, functions, catalogue })
     }
 
+    /// The seed that its init was run with.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.shared.seed
+    }
+
     /// The texts of the script and of what it imports.
     #[must_use]
     pub fn sources(&self) -> &Sources {

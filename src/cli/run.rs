@@ -1,0 +1,363 @@
+//! `loadr run`: a journey under load.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+use serde_json::{Map, Value};
+
+use super::{complain, exit::Exit, signals};
+use crate::engine::{Control, End};
+use crate::output::{self, Look, ProgressOptions, summary};
+use crate::plan::{Layer, Source};
+use crate::session::{Session, SessionEnd, SessionError, SessionSpec};
+use crate::vu::VuError;
+
+/// Run a journey under load, and report.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The journey: a Rhai script
+    pub script: String,
+
+    /// Virtual users; a script's own numbers are scaled to it
+    #[arg(short = 'u', long, env = "LOADR_VUS", value_name = "N", help_heading = "Load")]
+    pub vus: Option<String>,
+    /// How long: `30s`, `1m30s`
+    #[arg(short = 'd', long, env = "LOADR_DURATION", value_name = "D", help_heading = "Load")]
+    pub duration: Option<String>,
+    /// Iterations in all, shared by the virtual users
+    #[arg(short = 'i', long, env = "LOADR_ITERATIONS", value_name = "N", help_heading = "Load")]
+    pub iterations: Option<String>,
+    /// A stretch of a ramp: `30s:200` goes to 200 virtual users within 30 s; may be repeated
+    #[arg(
+        short = 's',
+        long = "stage",
+        env = "LOADR_STAGES",
+        value_name = "D:N",
+        value_delimiter = ',',
+        help_heading = "Load"
+    )]
+    pub stages: Vec<String>,
+    /// Run only this scenario of the script
+    #[arg(long, env = "LOADR_SCENARIO", value_name = "NAME", help_heading = "Load")]
+    pub scenario: Option<String>,
+    /// The seed of all random choices: the same seed, the same choices
+    #[arg(long, env = "LOADR_SEED", value_name = "N", help_heading = "Load")]
+    pub seed: Option<String>,
+
+    /// Start the demo shop on a free port, and give its address to the script as BASE_URL
+    #[arg(long, env = "LOADR_DEMO", help_heading = "Script")]
+    pub demo: bool,
+    /// A variable for the script's `env`: `-e BASE_URL=http://127.0.0.1:8080`; may be repeated
+    #[arg(short = 'e', long = "env", value_name = "KEY=VALUE", help_heading = "Script")]
+    pub env: Vec<String>,
+    /// A file of options as JSON: the same names as in the script's `options`
+    #[arg(short = 'c', long, env = "LOADR_CONFIG", value_name = "FILE", help_heading = "Script")]
+    pub config: Option<PathBuf>,
+    /// Skip `setup`
+    #[arg(long, env = "LOADR_NO_SETUP", help_heading = "Script")]
+    pub no_setup: bool,
+    /// Skip `teardown`
+    #[arg(long, env = "LOADR_NO_TEARDOWN", help_heading = "Script")]
+    pub no_teardown: bool,
+    /// How long `setup` may take
+    #[arg(long, env = "LOADR_SETUP_TIMEOUT", value_name = "D", help_heading = "Script")]
+    pub setup_timeout: Option<String>,
+    /// How long `teardown` may take
+    #[arg(long, env = "LOADR_TEARDOWN_TIMEOUT", value_name = "D", help_heading = "Script")]
+    pub teardown_timeout: Option<String>,
+
+    /// What must hold: `http_req_duration{name:item}: p(95)<500`; may be repeated
+    #[arg(long = "threshold", value_name = "METRIC: EXPR", help_heading = "Results")]
+    pub thresholds: Vec<String>,
+    /// A tag for every series of the run: `team=shop`; may be repeated
+    #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "Results")]
+    pub tags: Vec<String>,
+    /// Where results go, besides the summary; may be repeated. `--out help` lists the formats
+    #[arg(short = 'o', long = "out", value_name = "FORMAT[=DEST]", help_heading = "Results")]
+    pub outputs: Vec<String>,
+    /// Write the summary as JSON
+    #[arg(long, env = "LOADR_SUMMARY_EXPORT", value_name = "FILE", help_heading = "Results")]
+    pub summary_export: Option<PathBuf>,
+    /// Let a run pass in which nothing worked
+    #[arg(long, env = "LOADR_ALLOW_FAILURE", help_heading = "Results")]
+    pub allow_failure: bool,
+    /// Print errors and the summary, no progress
+    #[arg(short = 'q', long, env = "LOADR_QUIET", help_heading = "Results")]
+    pub quiet: bool,
+    /// No colours
+    #[arg(long, env = "LOADR_NO_COLOR", help_heading = "Results")]
+    pub no_color: bool,
+
+    /// How long a request may take
+    #[arg(long, env = "LOADR_TIMEOUT", value_name = "D", help_heading = "Requests")]
+    pub timeout: Option<String>,
+    /// How many redirects are followed
+    #[arg(long, env = "LOADR_MAX_REDIRECTS", value_name = "N", help_heading = "Requests")]
+    pub max_redirects: Option<String>,
+    /// The User-Agent header
+    #[arg(long, env = "LOADR_USER_AGENT", value_name = "TEXT", help_heading = "Requests")]
+    pub user_agent: Option<String>,
+    /// Accept any certificate
+    #[arg(long, env = "LOADR_INSECURE_SKIP_TLS_VERIFY", help_heading = "Requests")]
+    pub insecure_skip_tls_verify: bool,
+    /// Open a connection for each request
+    #[arg(long, env = "LOADR_NO_CONNECTION_REUSE", help_heading = "Requests")]
+    pub no_connection_reuse: bool,
+    /// Open new connections in each iteration
+    #[arg(long, env = "LOADR_NO_VU_CONNECTION_REUSE", help_heading = "Requests")]
+    pub no_vu_connection_reuse: bool,
+    /// Keep cookies from iteration to iteration
+    #[arg(long, env = "LOADR_NO_COOKIES_RESET", help_heading = "Requests")]
+    pub no_cookies_reset: bool,
+    /// Read bodies but do not keep them
+    #[arg(long, env = "LOADR_DISCARD_RESPONSE_BODIES", help_heading = "Requests")]
+    pub discard_response_bodies: bool,
+    /// The most bytes of a body that are kept
+    #[arg(long, env = "LOADR_MAX_BODY", value_name = "BYTES", help_heading = "Requests")]
+    pub max_body: Option<String>,
+    /// Make a failed request an exception
+    #[arg(short = 'w', long, env = "LOADR_THROW", help_heading = "Requests")]
+    pub throw: bool,
+
+    /// Worker threads [default: one a core]
+    #[arg(long, env = "LOADR_THREADS", value_name = "N", help_heading = "Bounds")]
+    pub threads: Option<String>,
+    /// The most memory that all scripts may hold [default: three quarters of what is free]
+    #[arg(long, env = "LOADR_MAX_MEMORY", value_name = "BYTES", help_heading = "Bounds")]
+    pub max_memory: Option<String>,
+    /// The most memory that one virtual user's script may hold [default: 256MB]
+    #[arg(long, env = "LOADR_MAX_VU_MEMORY", value_name = "BYTES", help_heading = "Bounds")]
+    pub max_vu_memory: Option<String>,
+    /// How long a script may compute without calling the host [default: 10s]
+    #[arg(long, env = "LOADR_MAX_SCRIPT_TIME", value_name = "D", help_heading = "Bounds")]
+    pub max_script_time: Option<String>,
+    /// Series of one metric before they are folded together [default: 2000]
+    #[arg(long, env = "LOADR_MAX_SERIES", value_name = "N", help_heading = "Bounds")]
+    pub max_series: Option<String>,
+}
+
+/// Flags whose value is an option of the same name.
+const VALUES: &[&str] = &[
+    "vus",
+    "duration",
+    "iterations",
+    "scenario",
+    "seed",
+    "setup_timeout",
+    "teardown_timeout",
+    "timeout",
+    "max_redirects",
+    "user_agent",
+    "max_body",
+    "threads",
+    "max_memory",
+    "max_vu_memory",
+    "max_script_time",
+    "max_series",
+];
+
+/// Flags that switch the option of the same name on.
+const SWITCHES: &[&str] = &[
+    "no_setup",
+    "no_teardown",
+    "allow_failure",
+    "insecure_skip_tls_verify",
+    "no_connection_reuse",
+    "no_vu_connection_reuse",
+    "no_cookies_reset",
+    "discard_response_bodies",
+    "throw",
+];
+
+/// Runs the command. `shown` is the command line as it is told in the report.
+#[expect(clippy::print_stdout, reason = "the summary is what stdout is for")]
+pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
+    if args.outputs.iter().any(|spec| spec == "help") {
+        for format in output::FORMATS {
+            anstream::println!("{}={}  {}", format.name, format.placeholder, format.help);
+        }
+        return Exit::Passed;
+    }
+    let spec = match session_spec(args, matches, shown) {
+        Ok(spec) => spec,
+        Err(message) => {
+            complain(&format!("error: {message}"));
+            return Exit::InvalidConfig;
+        }
+    };
+    let control = Control::new();
+    let session = match Session::prepare(spec) {
+        Ok(session) => session,
+        Err(error) => {
+            complain(&error.to_string());
+            return refusal(&error);
+        }
+    };
+    if let Err(error) = signals::stop_on_signals(&control) {
+        complain(&format!("warning: Ctrl-C will not stop gracefully: {error}"));
+    }
+    match session.run(control) {
+        Ok(end) => {
+            anstream::print!("{}", summary::render(&end.outcome.report, &Look::stdout(args.no_color)));
+            conclude(&end)
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            refusal(&error)
+        }
+    }
+}
+
+fn refusal(error: &SessionError) -> Exit {
+    match error {
+        SessionError::Script(_) => Exit::ScriptError,
+        SessionError::Options(_) | SessionError::Thresholds(_) | SessionError::Output(_) => Exit::InvalidConfig,
+        SessionError::Engine(_) => Exit::ScriptError,
+        SessionError::Demo(_) => Exit::Failed,
+    }
+}
+
+/// Tells what the summary does not, and finds the exit code.
+fn conclude(end: &SessionEnd) -> Exit {
+    for warning in &end.outputs.warnings {
+        let hint = if warning.hint.is_empty() { String::new() } else { format!(": {}", warning.hint) };
+        complain(&format!("warning: {}{hint}", warning.message));
+    }
+    let script_failed = |error: &VuError| {
+        complain(&error.to_string());
+        if matches!(error, VuError::Aborted(_)) { Exit::ScriptAborted } else { Exit::ScriptError }
+    };
+    match &end.outcome.end {
+        End::Completed if !end.outcome.report.verdict.passed => Exit::ThresholdsFailed,
+        End::Completed if !end.outputs.failed.is_empty() => Exit::Failed,
+        End::Completed => Exit::Passed,
+        End::Interrupted => Exit::Interrupted,
+        End::Aborted { requested: true } => Exit::ScriptAborted,
+        End::Aborted { requested: false } => Exit::ScriptError,
+        End::ThresholdAbort => Exit::ThresholdsFailed,
+        End::SetupFailed(error) | End::VusFailed(error) | End::TeardownFailed(error) => script_failed(error),
+        End::SetupTimeout => Exit::SetupTimeout,
+        End::TeardownTimeout => Exit::TeardownTimeout,
+        End::Broken(reason) => {
+            complain(&format!("error: {reason}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn session_spec(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Result<SessionSpec, String> {
+    let mut layers = layers(args, matches)?;
+    if let Some(path) = &args.config {
+        layers.push(Layer { source: Source::ConfigFile, options: config_file(path)? });
+    }
+    let mut env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    env.extend(pairs("-e", &args.env)?);
+    let mut outputs = vec![output::progress(ProgressOptions { quiet: args.quiet, no_colour: args.no_color })];
+    for spec in &args.outputs {
+        outputs.push(output::open(spec).map_err(|error| error.to_string())?);
+    }
+    if let Some(path) = &args.summary_export {
+        let path = path.display();
+        outputs.push(output::open(&format!("summary={path}")).map_err(|error| error.to_string())?);
+    }
+    Ok(SessionSpec { script: args.script.clone(), layers, env, demo: args.demo, outputs, args: shown })
+}
+
+/// The options that the environment and the flags give, each in its layer.
+fn layers(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<Layer>, String> {
+    let mut flags = Map::new();
+    let mut environment = Map::new();
+    let mut put = |name: &str, value: Value| match matches.value_source(name) {
+        Some(ValueSource::CommandLine) => drop(flags.insert(name.into(), value)),
+        Some(ValueSource::EnvVariable) => drop(environment.insert(name.into(), value)),
+        _ => {}
+    };
+    for name in VALUES {
+        if let Some(value) = matches.get_one::<String>(name) {
+            put(name, Value::String(value.clone()));
+        }
+    }
+    for name in SWITCHES {
+        if matches.get_flag(name) {
+            put(name, Value::Bool(true));
+        }
+    }
+    if !args.stages.is_empty() {
+        let stages = args.stages.iter().map(|stage| match stage.split_once(':') {
+            Some((duration, target)) => Ok(serde_json::json!({ "duration": duration, "target": target })),
+            None => Err(format!("--stage `{stage}`: expected a duration and a number such as `30s:200`")),
+        });
+        put("stages", stages.collect::<Result<Value, _>>()?);
+    }
+    if !args.tags.is_empty() {
+        let tags = pairs("--tag", &args.tags)?;
+        put("tags", tags.into_iter().map(|(key, value)| (key, Value::String(value))).collect::<Map<_, _>>().into());
+    }
+    if !args.thresholds.is_empty() {
+        let mut all = Map::new();
+        for threshold in &args.thresholds {
+            let (metric, expression) = split_threshold(threshold)?;
+            let list = all.entry(metric).or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(list) = list {
+                list.push(Value::String(expression));
+            }
+        }
+        put("thresholds", all.into());
+    }
+    Ok(vec![Layer { source: Source::Env, options: environment }, Layer { source: Source::Flag, options: flags }])
+}
+
+/// `METRIC: EXPR`: the colon after the selector's braces, if there are any.
+fn split_threshold(text: &str) -> Result<(String, String), String> {
+    let after_selector = text.find('}').map_or(0, |at| at + 1);
+    match text[after_selector..].find(':') {
+        Some(at) => {
+            let at = after_selector + at;
+            Ok((text[..at].trim().to_owned(), text[at + 1..].trim().to_owned()))
+        }
+        None => Err(format!(
+            "--threshold `{text}`: expected a metric and an expression such as `http_req_duration: p(95)<500`"
+        )),
+    }
+}
+
+fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
+    given
+        .iter()
+        .map(|pair| match pair.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(format!("{flag} `{pair}`: expected KEY=VALUE")),
+        })
+        .collect()
+}
+
+fn config_file(path: &std::path::Path) -> Result<Map<String, Value>, String> {
+    let shown = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("can't read the config file `{shown}`: {error}"))?;
+    match serde_json::from_str(&text) {
+        Ok(Value::Object(options)) => Ok(options),
+        Ok(_) => Err(format!("the config file `{shown}` must hold one JSON object")),
+        Err(error) => Err(format!("the config file `{shown}` is not JSON: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_is_split_after_its_selector() {
+        for (text, metric, expression) in [
+            ("http_reqs: count>1", "http_reqs", "count>1"),
+            ("http_req_duration{name:item,status:200}:p(95)<1s", "http_req_duration{name:item,status:200}", "p(95)<1s"),
+        ] {
+            assert_eq!(split_threshold(text), Ok((metric.to_owned(), expression.to_owned())));
+        }
+        assert!(split_threshold("http_reqs count>1").is_err());
+    }
+}
