@@ -19,7 +19,7 @@ use super::bridge::stack::StackPool;
 use super::bridge::{self, Ending, Surroundings, fault};
 use super::context::{HostContext, Phase, VuContext};
 use super::error::{CLOSURE_PREFIX, ClosureFiles, Diagnostic, Sources, Vocabulary};
-use super::modules;
+use super::modules::{self, FunctionDoc};
 use super::source::{Resolver, SharedResolver};
 use crate::plan::Function;
 
@@ -235,8 +235,7 @@ fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, c
 fn vocabulary(functions: &[Function], closures: ClosureFiles) -> Vocabulary {
     let mut words = Vocabulary { closures, ..Vocabulary::default() };
     words.functions.extend(functions.iter().map(|function| function.name.clone()));
-    for doc in modules::TABLE.iter().flat_map(|module| module.docs) {
-        let name = doc.signature.split(['(', ' ']).next().unwrap_or_default();
+    for name in modules::TABLE.iter().flat_map(|module| module.docs).flat_map(FunctionDoc::names) {
         match name.split_once('.') {
             Some((_, member)) => words.properties.push(member.to_owned()),
             None => words.functions.push(name.to_owned()),

@@ -104,11 +104,13 @@ const DOCS: &[FunctionDoc] = &[
         signature: "table.next() -> row",
         summary: "The next row over all VUs, starting over after the last.",
         parameters: &[],
-        errors: "",
+        errors: "at the top level of the script, which runs once on each worker",
         example: "
             const WORDS = data::lines(\"words.txt\");
-            let seen = [WORDS.next(), WORDS.next(), WORDS.next(), WORDS.next()];
-            assert_eq(seen, [\"eins\", \"zwei\", \"drei\", \"eins\"]);
+            fn journey() {
+                let seen = [WORDS.next(), WORDS.next(), WORDS.next(), WORDS.next()];
+                assert_eq(seen, [\"eins\", \"zwei\", \"drei\", \"eins\"]);
+            }
         ",
     },
     FunctionDoc {
@@ -125,11 +127,13 @@ const DOCS: &[FunctionDoc] = &[
         signature: "table.unique() -> row",
         summary: "A row that nobody else gets in this run.",
         parameters: &[],
-        errors: "when all rows have been handed out",
+        errors: "when all rows have been handed out, and at the top level of the script, which runs once on each worker",
         example: "
             const WORDS = data::lines(\"words.txt\");
-            for expected in [\"eins\", \"zwei\", \"drei\"] { assert_eq(WORDS.unique(), expected); }
-            assert_error(|| data::lines(\"words.txt\").unique(), \"handed out\");
+            fn journey() {
+                for expected in [\"eins\", \"zwei\", \"drei\"] { assert_eq(WORDS.unique(), expected); }
+                assert_error(|| WORDS.unique(), \"handed out\");
+            }
         ",
     },
     FunctionDoc {
@@ -370,7 +374,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define(&mut module, "lines", move |path: ImmutableString| open(&host, "data::lines", &path, Format::Lines));
     engine.register_static_module(MODULE.name, module.into());
 
-    let random = context.clone();
+    let (next, random, unique) = (context.clone(), context.clone(), context.clone());
     engine
         .register_type_with_name::<DataTable>("DataTable")
         .register_iterator::<DataTable>()
@@ -378,9 +382,9 @@ fn register(engine: &mut Engine, context: &HostContext) {
         .register_fn("len", |table: &mut DataTable| table.len() as INT)
         .register_indexer_get(|table: &mut DataTable, index: INT| table.checked(index))
         .register_fn("row", |table: &mut DataTable, n: INT| table.wrapped(n))
-        .register_fn("next", |table: &mut DataTable| table.next())
+        .register_fn("next", move |table: &mut DataTable| once_each(&next, "next").map(|()| table.next()))
         .register_fn("random", move |table: &mut DataTable| table.random(&mut random.vu().rng.borrow_mut()))
-        .register_fn("unique", |table: &mut DataTable| table.unique())
+        .register_fn("unique", move |table: &mut DataTable| once_each(&unique, "unique").and_then(|()| table.unique()))
         .register_fn("to_string", |table: &mut DataTable| format!("{} ({} rows)", table.0.file(), table.len()))
         .register_fn("to_debug", |table: &mut DataTable| format!("{} ({} rows)", table.0.file(), table.len()));
     engine
@@ -404,6 +408,17 @@ fn open(context: &HostContext, function: &str, path: &str, format: Format) -> Ho
     let shared = context.shared();
     let table = shared.data.table(shared.base_dir.join(Path::new(path)), path, format);
     table.map(DataTable).map_err(|error| host_error(format!("`{function}`: {error}")))
+}
+
+/// Refuses to hand out rows one by one in init: each worker runs it, so that rows would be lost to nobody.
+fn once_each(context: &HostContext, method: &str) -> HostResult<()> {
+    if context.phase() != Phase::Init {
+        return Ok(());
+    }
+    Err(host_error(format!(
+        "`.{method}()` hands each row out once, and the top level of a script runs once on each worker: call it in a journey \
+         or in `setup`"
+    )))
 }
 
 fn csv_format(options: Map) -> HostResult<CsvFormat> {

@@ -5,6 +5,7 @@ use rhai::{Dynamic, Engine, ImmutableString, Module};
 
 use super::argument::Data;
 use super::{FunctionDoc, HostModule, HostResult, define};
+use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::script::json_path::{JsonPath, JsonPathError};
@@ -86,7 +87,7 @@ impl JsonPaths {
     /// When the path is not one, or the text is not JSON.
     pub fn get(&self, text: &LazyJson, path: &str) -> HostResult<Dynamic> {
         let path = self.0.get_or_make(path, JsonPath::parse).map_err(path_error)?;
-        text.get(&path).map(Option::unwrap_or_default).map_err(json_error)
+        on_worker_stack(|| text.get(&path)).map(Option::unwrap_or_default).map_err(json_error)
     }
 }
 
@@ -109,11 +110,14 @@ fn register(engine: &mut Engine, _: &HostContext) {
 }
 
 fn parse(text: Dynamic) -> HostResult<Dynamic> {
-    text_of(text, "json::parse", "text")?.value().map_err(json_error)
+    let text = text_of(text, "json::parse", "text")?;
+    on_worker_stack(|| text.value()).map_err(json_error)
 }
 
 fn write(value: Dynamic, pretty: bool) -> HostResult<ImmutableString> {
-    stringify(value, pretty).map(Into::into).map_err(|error| host_error(format!("`json::stringify`: {error}")))
+    on_worker_stack(|| stringify(value, pretty))
+        .map(Into::into)
+        .map_err(|error| host_error(format!("`json::stringify`: {error}")))
 }
 
 fn get(paths: &JsonPaths, source: Dynamic, path: &str) -> HostResult<Dynamic> {
@@ -121,7 +125,8 @@ fn get(paths: &JsonPaths, source: Dynamic, path: &str) -> HostResult<Dynamic> {
         text_of(source, "json::get", "source")?
     } else {
         // By way of its text, so that a path means the same wherever the value comes from.
-        let text = stringify(source, false).map_err(|error| host_error(format!("`json::get`: {error}")))?;
+        let text = on_worker_stack(|| stringify(source, false))
+            .map_err(|error| host_error(format!("`json::get`: {error}")))?;
         LazyJson::new(text.into())
     };
     paths.get(&text, path)

@@ -60,6 +60,27 @@ pub struct FunctionDoc {
     pub example: &'static str,
 }
 
+impl FunctionDoc {
+    /// The names in the signature, each as one writes it: `random::int`, `response.status`, `check`. Operators have none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let mut depth = 0;
+        let pieces = self.signature.split(move |c| {
+            depth += i32::from(matches!(c, '(' | '[')) - i32::from(matches!(c, ')' | ']'));
+            c == ',' && depth == 0
+        });
+        pieces.filter_map(|piece| {
+            let piece = piece.trim_start();
+            let end =
+                piece.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | ':' | '.'))).unwrap_or(piece.len());
+            let (name, rest) = piece.split_at(end);
+            let is_name = rest.starts_with('(')
+                || name.contains("::")
+                || name.split('.').filter(|part| !part.is_empty()).count() == 2;
+            (is_name && !name.is_empty() && !name.contains("..")).then_some(name)
+        })
+    }
+}
+
 /// Every host module.
 pub const TABLE: &[HostModule] = &[
     vu::MODULE,

@@ -11,6 +11,7 @@ use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
 
 use super::argument::count;
 use super::{FunctionDoc, HostModule, HostResult, define};
+use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::script::worker_cache::WorkerCache;
@@ -165,10 +166,11 @@ fn register(engine: &mut Engine, _: &HostContext) {
         ($name:literal, |$regex:ident, $text:ident $(, $argument:ident: $kind:ty)*| $body:expr) => {{
             let patterns = Rc::clone(&patterns);
             define(&mut module, $name, move |text: ImmutableString, pattern: ImmutableString $(, $argument: $kind)*| {
-                let compiled = patterns.get_or_make(&pattern, compile).map_err(|error| host_error(error.to_string()))?;
-                let ($regex, $text): (&Regex, &str) = (&compiled, &text);
-                let result: HostResult<_> = $body;
-                result
+                on_worker_stack(|| -> HostResult<_> {
+                    let compiled = patterns.get_or_make(&pattern, compile).map_err(|error| host_error(error.to_string()))?;
+                    let ($regex, $text): (&Regex, &str) = (&compiled, &text);
+                    $body
+                })
             });
         }};
     }

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::argument::expected;
 use super::{FunctionDoc, HostModule, HostResult, define};
+use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 
@@ -104,9 +105,11 @@ fn register(engine: &mut Engine, _: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "encode", |text: ImmutableString| encode(&text));
     define(&mut module, "decode", |text: ImmutableString| decode(&text));
-    define(&mut module, "parse", |text: ImmutableString| parse(&text));
+    define(&mut module, "parse", |text: ImmutableString| on_worker_stack(|| parse(&text)));
     define(&mut module, "query", |parameters: Dynamic| query(parameters, "url::query"));
-    define(&mut module, "join", |base: ImmutableString, reference: ImmutableString| join(&base, &reference));
+    define(&mut module, "join", |base: ImmutableString, reference: ImmutableString| {
+        on_worker_stack(|| join(&base, &reference))
+    });
     define(&mut module, "with_query", |url: ImmutableString, parameters: Dynamic| with_query(&url, parameters));
     engine.register_static_module(MODULE.name, module.into());
 }
