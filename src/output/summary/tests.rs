@@ -32,11 +32,11 @@ fn a_rich_run_at_100_columns() {
       ✓ front page is 200    100%  9120 of 9120
 
     REQUESTS  http://shop.test:8080
-      name       method   count  failed    rate     p50      p95      p99      max
-      /item/:id  GET     30.0 k       0   200/s  660 µs   2.0 ms   7.2 ms  24.0 ms
-      /cart      POST      9190      60  61.3/s  4.4 ms  13.6 ms  48.0 ms   160 ms
-      /          GET       9120       0  60.8/s  440 µs   1.4 ms   4.8 ms  16.0 ms
-      all                48.3 k      60   322/s  1.1 ms   3.4 ms  12.0 ms  40.0 ms
+      name        method   count  failed    rate     p50      p95      p99      max
+      /item/{id}  GET     30.0 k       0   200/s  660 µs   2.0 ms   7.2 ms  24.0 ms
+      /cart       POST      9190      60  61.3/s  4.4 ms  13.6 ms  48.0 ms   160 ms
+      /           GET       9120       0  60.8/s  440 µs   1.4 ms   4.8 ms  16.0 ms
+      all                 48.3 k      60   322/s  1.1 ms   3.4 ms  12.0 ms  40.0 ms
 
     TOTALS
       requests    48.3 k  322/s  0.12% failed (60)  200 connections opened
@@ -104,11 +104,11 @@ fn a_rich_run_at_40_columns_in_ascii() {
       + front ~ is 200    100%  9120 of 9120
 
     REQUESTS  http://shop.test:8080
-      name        count  failed      p95
-      /item/:id  30.0 k       0   2.0 ms
-      /cart        9190      60  13.6 ms
-      /            9120       0   1.4 ms
-      all        48.3 k      60   3.4 ms
+      name         count  failed      p95
+      /item/{id}  30.0 k       0   2.0 ms
+      /cart         9190      60  13.6 ms
+      /             9120       0   1.4 ms
+      all         48.3 k      60   3.4 ms
 
     TOTALS
       requests    48.3 k  322/s
