@@ -77,8 +77,8 @@ fn assert_tame(what: &str, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| (c.is_control() && c != '\n') || ('\u{202a}'..='\u{202e}').contains(&c)) {
         let sequence = &rest[at..];
-        if sequence.starts_with('\r') {
-            rest = &sequence[1..];
+        if let Some(after) = sequence.strip_prefix('\r') {
+            rest = after;
             continue;
         }
         let ours = sequence.strip_prefix("\u{1b}[").and_then(|sequence| {

@@ -122,7 +122,7 @@ fn headline(state: &State, second: &Second, look: &Look) -> Line {
     line.push(Role::Dim, "  ·  ");
     line.push(Role::Plain, format!("{} VUs", count(second.vus)));
     line.push(Role::Dim, "  ·  ");
-    line.push(Role::Plain, format!("{}{}", count(second.iterations), iterations_word(look)));
+    line.push(Role::Plain, format!("{}{}", count(second.iterations), iterations_word(look, 60)));
     if second.iterations_failed > 0 {
         line.push(Role::Bad, format!(", {} failed", count(second.iterations_failed)));
     }
@@ -179,12 +179,13 @@ fn scenario_line(scenario: &ScenarioNow, name: &str, name_width: usize, bar_widt
         None => count(scenario.iterations),
     };
     line.push(Role::Plain, format!("  {iterations}"));
-    line.push(Role::Dim, iterations_word(look));
+    line.push(Role::Dim, iterations_word(look, 100));
     line
 }
 
-fn iterations_word(look: &Look) -> &'static str {
-    if look.width < 100 { " it." } else { " iterations" }
+/// The whole word where the line is wide enough for it.
+fn iterations_word(look: &Look, wide: usize) -> &'static str {
+    if look.width < wide { " it." } else { " iterations" }
 }
 
 fn figures(state: &State, second: &Second, look: &Look) -> Vec<Line> {

@@ -214,6 +214,8 @@ mod tests {
     fn one_line_every_five_seconds_and_messages_between() {
         let captured = Captured::default();
         let text = printed(Plain::new(captured.stream()), &captured, &run());
+        let line = text.lines().find(|line| line.starts_with("progress t_s=5 ")).unwrap();
+        assert!(include_str!("../../docs/metrics.md").contains(line), "docs/metrics.md shows another form");
         insta::assert_snapshot!(text, @r"
         started script=shop.rhai scenarios=2 vus_max=200 seed=42
         progress t_s=1 vus=20 vus_max=200 iterations=61 iterations_failed=0 requests=322 requests_per_s=322.0 failed=2 failed_percent=0.62 p50_ms=- p95_ms=- p99_ms=- checks_percent=99.83 received_bytes=613000 sent_bytes=30000

@@ -196,7 +196,7 @@ pub(super) fn rich_report() -> Report {
         },
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
         requests: vec![
-            request("http://shop.test:8080/item/:id", "GET", 30_000, 0, 0.6),
+            request("http://shop.test:8080/item/{id}", "GET", 30_000, 0, 0.6),
             request("http://shop.test:8080/cart", "POST", 9_190, 60, 4.0),
             request("http://shop.test:8080/", "GET", 9_120, 0, 0.4),
         ],

@@ -115,4 +115,21 @@ mod tests {
             assert_eq!(of_builtin(key, expression, value), text, "{key} {expression}");
         }
     }
+
+    #[test]
+    fn the_documentation_lists_every_builtin_metric_as_it_is() {
+        let documentation = include_str!("../../docs/metrics.md");
+        let listed: Vec<&str> = documentation.lines().filter(|line| line.starts_with("| `")).collect();
+        for (name, kind, contains) in builtin::TABLE {
+            let kind = format!("{kind:?}").to_lowercase();
+            let holds = match contains {
+                Contains::Default => "numbers",
+                Contains::Time => "times",
+                Contains::Data => "data",
+            };
+            let row = format!("| `{name}` | {kind} | {holds} | ");
+            assert!(listed.iter().any(|line| line.starts_with(&row)), "docs/metrics.md has no row `{row}`");
+        }
+        assert_eq!(listed.len(), builtin::TABLE.len(), "docs/metrics.md lists a metric that is not there");
+    }
 }

@@ -16,6 +16,7 @@
 
 use super::super::aggregate::Aggregate;
 use super::super::{Contains, MetricKind};
+use super::Limit;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -197,6 +198,16 @@ impl Expression {
         let decided = answers.iter().find(|answer| answer.holds == Some(decisive));
         let unknown = answers.iter().find(|answer| answer.holds.is_none());
         decided.or(unknown).or(answers.first()).copied().unwrap_or(Answer { holds: None, value: None })
+    }
+
+    /// Its limit, when it is one comparison with one.
+    pub(super) fn limit(&self) -> Option<Limit> {
+        let Self::Compare(comparison) = self else { return None };
+        match comparison.operator {
+            Operator::Less | Operator::LessOrEqual => Some(Limit::AtMost(comparison.limit)),
+            Operator::Greater | Operator::GreaterOrEqual => Some(Limit::AtLeast(comparison.limit)),
+            Operator::Equal | Operator::NotEqual => None,
+        }
     }
 
     /// The figure that is compared first.

@@ -56,6 +56,15 @@ pub struct Threshold {
     pub delay_abort_eval: Duration,
 }
 
+/// A limit on one figure, in the metric's own unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// The figure must not go above it.
+    AtMost(f64),
+    /// The figure must not go below it.
+    AtLeast(f64),
+}
+
 /// What became of a threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
@@ -213,6 +222,12 @@ impl Threshold {
     #[must_use]
     pub fn is_about_counts(&self) -> bool {
         self.expression.leading_aggregation() == Some(Aggregation::Count)
+    }
+
+    /// The limit that its figure must stay below or above; none when it compares several figures, or for equality.
+    #[must_use]
+    pub fn limit(&self) -> Option<Limit> {
+        self.expression.limit()
     }
 
     /// Judges it on what was recorded so far. `elapsed` is the time since the start: a counter's rate is per second.

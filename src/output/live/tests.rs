@@ -28,7 +28,7 @@ fn shown(state: &State, look: &Look) -> String {
 #[test]
 fn at_80_columns() {
     insta::assert_snapshot!(shown(&state([sample::second(3), sample::second(4)]), &look(80)), @r"
-    shop.rhai  4s  ·  80 VUs  ·  244 it., 1 failed
+    shop.rhai  4s  ·  80 VUs  ·  244 iterations, 1 failed
       shoppers  ██████░░░░░░░░░░  40%  running        80 VUs  200 it.
       warm-up   ████████████████ 100%  done            0 VUs  100/100 it.
       requests  322/s  0.62% failed  of 1288

@@ -5,6 +5,8 @@ use super::super::table::{Column, Table};
 use super::super::text;
 use super::super::values::Nature;
 use super::{count, heading, mark};
+use crate::metric::Catalogue;
+use crate::metric::threshold::{Limit, Threshold};
 use crate::report::{CheckSummary, Report, ThresholdSummary};
 use crate::units::format::{format_count, format_percent};
 
@@ -26,11 +28,12 @@ pub(super) fn thresholds(report: &Report, columns: usize) -> Vec<Line> {
     if shown.len() > THRESHOLDS {
         shown.sort_by_key(|threshold| threshold.ok);
     }
+    let catalogue = catalogue(report);
     for threshold in shown.iter().take(THRESHOLDS) {
         let (role, mark) = mark(threshold.ok);
         let name = format!("{mark} {}", text::clean(&threshold.metric));
         let expression = text::cut(&text::clean(&threshold.expression), columns / 3).into_owned();
-        let (value, margin) = found(report, threshold);
+        let (value, margin) = found(report, &catalogue, threshold);
         table.row(vec![
             (if threshold.ok { Role::Plain } else { role }, name),
             (Role::Plain, expression),
@@ -45,17 +48,42 @@ pub(super) fn thresholds(report: &Report, columns: usize) -> Vec<Line> {
 }
 
 /// The value and the margin, in the unit of the metric.
-fn found(report: &Report, threshold: &ThresholdSummary) -> (String, String) {
+fn found(report: &Report, catalogue: &Catalogue, threshold: &ThresholdSummary) -> (String, String) {
     let Some(value) = threshold.value else { return ("no data".into(), String::new()) };
     let nature = Nature::in_report(report, &threshold.metric);
     let format =
         |value| nature.map_or_else(|| format_count(value), |nature| nature.format(&threshold.expression, value));
-    (format(value), margin(nature, threshold, value).unwrap_or_default())
+    let limit = Threshold::parse(&threshold.metric, &threshold.expression, catalogue, &[])
+        .ok()
+        .and_then(|threshold| threshold.limit());
+    let margin = limit.map(|limit| {
+        let (room, beyond) = match limit {
+            Limit::AtMost(limit) => (limit - value, "over"),
+            Limit::AtLeast(limit) => (value - limit, "short"),
+        };
+        if room == 0.0 {
+            return "at its limit".into();
+        }
+        let mut distance = format(room.abs());
+        // The distance between two shares is no share.
+        if let Some(points) = distance.strip_suffix('%') {
+            distance = format!("{points} points");
+        }
+        format!("{distance} {}", if threshold.ok { "to spare" } else { beyond })
+    });
+    (format(value), margin.unwrap_or_default())
 }
 
-/// How far the value is from its limit; none when the threshold has no single limit.
-fn margin(_nature: Option<Nature>, _threshold: &ThresholdSummary, _value: f64) -> Option<String> {
-    None
+/// The metrics of a report, so that its thresholds can be read again.
+fn catalogue(report: &Report) -> Catalogue {
+    let mut catalogue = Catalogue::new();
+    for name in report.metrics.keys() {
+        if let Some(nature) = Nature::in_report(report, name) {
+            // What a run could not have declared stays unknown: then there is no margin.
+            let _ = catalogue.declare(super::super::values::base(name), nature.kind, nature.contains);
+        }
+    }
+    catalogue
 }
 
 pub(super) fn checks(report: &Report, columns: usize) -> Vec<Line> {
@@ -127,4 +155,32 @@ fn grouped(checks: &[CheckSummary]) -> Vec<(&str, Vec<&CheckSummary>)> {
 pub(super) fn more(all: usize, shown: usize, what: &str) -> Option<Line> {
     let more = all.saturating_sub(shown);
     (more > 0).then(|| Line::new().with(Role::Dim, format!("  … and {more} more {what} (all are in the JSON)")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::sample;
+    use super::*;
+
+    #[test]
+    fn a_margin_is_in_the_metrics_unit() {
+        let report = sample::rich_report();
+        let catalogue = catalogue(&report);
+        for (metric, expression, ok, value, margin) in [
+            ("http_req_duration{name:item}", "p(95)<2", false, 2.04, "40 µs over"),
+            ("http_req_duration", "p(95)<1.5s", true, 612.0, "888 ms to spare"),
+            ("http_req_failed", "rate<0.01", true, 0.0025, "0.75 points to spare"),
+            ("checks", "rate>99%", false, 0.9, "9.0 points short"),
+            ("http_reqs", "rate>=100", false, 99.5, "0.50/s short"),
+            ("orders", "count>=812", true, 812.0, "at its limit"),
+            ("orders", "count==812", true, 812.0, ""),
+            ("render_time", "p(95)<10 && max<1s", true, 6.8, ""),
+            ("unheard_of", "p(95)<10", true, 6.8, ""),
+            ("orders", "nonsense", true, 6.8, ""),
+        ] {
+            let threshold =
+                ThresholdSummary { metric: metric.into(), expression: expression.into(), ok, value: Some(value) };
+            assert_eq!(found(&report, &catalogue, &threshold).1, margin, "{metric} {expression}");
+        }
+    }
 }

@@ -7,10 +7,10 @@
 //! | file | sections |
 //! | --- | --- |
 //! | here | the verdict, what was run, the order of it all |
-//! | [`judged`] | thresholds, checks |
-//! | [`traffic`] | requests, totals, phases |
-//! | [`custom`] | metrics of the script |
-//! | [`trouble`] | errors, the generator's health, warnings, what closed load can't see |
+//! | `judged` | thresholds, checks |
+//! | `traffic` | requests, totals, phases |
+//! | `custom` | metrics of the script |
+//! | `trouble` | errors, the generator's health, warnings, what closed load can't see |
 
 use std::time::Duration;
 
