@@ -15,7 +15,9 @@ use loadr::event::LogLevel;
 use loadr::metric::builtin;
 use loadr::metric::registry::{Recorder, SeriesLimits};
 use loadr::metric::snapshot::{SinkDelta, Snapshot, SourceId};
-use loadr::plan::{self, Layer, ScriptFacts, Source};
+use loadr::metric::store::Store;
+use loadr::metric::threshold::Threshold;
+use loadr::plan::{self, Layer, ScriptFacts, Source, ThresholdOption};
 use loadr::script::host::{Script, ScriptSpec};
 use loadr::vu::{Cancel, Outcome, Seat, Start, VuFactory, VuHost, WorkerSeat};
 
@@ -37,6 +39,8 @@ struct Ran {
     log: Vec<String>,
     /// What the server saw.
     stats: Stats,
+    /// The thresholds of its options that are about nothing that happened.
+    idle_thresholds: Vec<String>,
 }
 
 /// Runs every scenario of a script, `iterations` for each of a few virtual users.
@@ -59,6 +63,7 @@ fn run_file(path: &Path, iterations: u64) -> Ran {
     let facts = ScriptFacts { functions: script.functions.clone() };
     let plan = plan::resolve(&layers, &facts).unwrap_or_else(|errors| panic!("{errors:?}"));
 
+    let catalogue = Arc::clone(&script.catalogue);
     let recorder = Recorder::new(script.catalogue.clone(), SourceId(0), SeriesLimits { per_metric: 1000 });
     let seat = WorkerSeat { worker: 0, workers: 1, epoch: Instant::now(), hard_stop: Arc::new(AtomicBool::new(false)) };
     let factory = script.into_factory(&plan, 1 << 40);
@@ -75,16 +80,29 @@ fn run_file(path: &Path, iterations: u64) -> Ran {
         outcomes
     });
     let log = log.lock().unwrap().clone();
-    Ran { outcomes, snapshot: recorder.take_snapshot(0), log, stats: server.stop() }
+    let snapshot = recorder.take_snapshot(0);
+    let mut store = Store::new(Arc::clone(&catalogue));
+    store.absorb(&snapshot).unwrap();
+    let mut idle_thresholds = Vec::new();
+    for ThresholdOption { metric, expression, .. } in &plan.thresholds {
+        // Whether it holds depends on the machine; that it makes sense and has data does not.
+        let threshold = Threshold::parse(metric, expression, &catalogue, &[]).unwrap_or_else(|error| panic!("{error}"));
+        if threshold.evaluate(&store, Duration::from_secs(1)).no_data {
+            idle_thresholds.push(format!("{metric}: {expression}"));
+        }
+    }
+    Ran { outcomes, snapshot, log, stats: server.stop(), idle_thresholds }
 }
 
 /// Runs a journey of `scripts/`, in which nothing may fail; gives what the server saw.
 fn run(name: &str, iterations: u64) -> Stats {
-    let Ran { outcomes, snapshot, log, stats } = run_file(&directory().join(format!("{name}.rhai")), iterations);
+    let Ran { outcomes, snapshot, log, stats, idle_thresholds } =
+        run_file(&directory().join(format!("{name}.rhai")), iterations);
     let errors: Vec<_> = snapshot.errors.iter().map(|error| &*error.key.message).collect();
     let completed = outcomes.iter().flatten().all(|outcome| *outcome == Outcome::Completed);
     assert!(completed, "{outcomes:?} {errors:?} {log:?}");
     assert_eq!(failed(&snapshot), [""; 0], "failed checks and requests of {name}: {log:?}");
+    assert_eq!(idle_thresholds, [""; 0], "thresholds of {name} without data");
     stats
 }
 
