@@ -128,7 +128,7 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a hyper::Error) -> Option<&'a E> {
+fn find<E: StdError + 'static>(error: &hyper::Error) -> Option<&E> {
     sources(error).find_map(|source| {
         source.downcast_ref::<E>().or_else(|| {
             // An `io::Error` hides what it wraps from `source`, one level down.

@@ -115,7 +115,7 @@ impl Connection {
         } else {
             (Wire::Plain(socket), None)
         };
-        Ok(Self::Http1(Box::new(Http1::new(wire, opening.meter.clone(), remote, tls_version).await?)))
+        Ok(Self::Http1(Box::new(Http1::new(wire, opening.meter.clone(), remote, tls_version))))
     }
 }
 
@@ -155,6 +155,14 @@ fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split_once(" (os error").map_or(&*text, |(before, _)| before);
     text.to_lowercase()
+}
+
+impl Connection {
+    /// Gives its buffers back until the next request. Returns whether it can carry one.
+    pub(super) fn rest(&mut self) -> bool {
+        let Self::Http1(http) = self;
+        http.rest()
+    }
 }
 
 /// What a request needs besides itself.
@@ -197,16 +205,39 @@ enum Stop {
     Gone,
 }
 
+type Driver = http1::Connection<TokioIo<Wire>, Outgoing>;
+
+/// Where a connection is in its life.
+///
+/// | from | to | when |
+/// | --- | --- | --- |
+/// | resting | live | a request is sent |
+/// | live | resting | its VU pauses, and it is idle with nothing unread |
+/// | live | over | the server closes it, or a request on it fails |
+enum State {
+    /// hyper's end, with buffers of some 25 KB.
+    Live(Box<Driver>),
+    /// A socket and no buffers.
+    Resting(Box<Wire>),
+    /// Closed.
+    Over,
+}
+
 /// An HTTP/1.1 connection.
 pub(super) struct Http1 {
-    sender: http1::SendRequest<Outgoing>,
-    /// None once it is over.
-    driver: Option<http1::Connection<TokioIo<Wire>, Outgoing>>,
-    meter: Rc<Meter>,
-    alarm: Alarm,
+    /// Present while the link is live.
+    sender: Option<http1::SendRequest<Outgoing>>,
+    link: Link,
     remote: SocketAddr,
     tls_version: Option<&'static str>,
     used: bool,
+}
+
+/// What is polled while a request is in flight.
+struct Link {
+    state: State,
+    alarm: Alarm,
+    meter: Rc<Meter>,
 }
 
 impl std::fmt::Debug for Http1 {
@@ -216,18 +247,9 @@ impl std::fmt::Debug for Http1 {
 }
 
 impl Http1 {
-    async fn new(
-        wire: Wire,
-        meter: Rc<Meter>,
-        remote: SocketAddr,
-        tls_version: Option<&'static str>,
-    ) -> Result<Self, NetError> {
-        let (sender, driver) =
-            http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(wire)).await.map_err(|error| {
-                NetError { fault: Fault::INTERNAL, detail: format!("connection to `{remote}`: {error}") }
-            })?;
-        let alarm = Alarm::default();
-        Ok(Self { sender, driver: Some(driver), meter, alarm, remote, tls_version, used: false })
+    fn new(wire: Wire, meter: Rc<Meter>, remote: SocketAddr, tls_version: Option<&'static str>) -> Self {
+        let link = Link { state: State::Resting(Box::new(wire)), alarm: Alarm::default(), meter };
+        Self { sender: None, link, remote, tls_version, used: false }
     }
 
     pub(super) fn remote(&self) -> SocketAddr {
@@ -245,63 +267,95 @@ impl Http1 {
 
     /// Whether no byte of the latest request's response has been read.
     pub(super) fn is_unanswered(&self) -> bool {
-        !self.meter.has_read()
+        !self.link.meter.has_read()
     }
 
     pub(super) fn moved(&self, ended: Option<Instant>) -> Moved {
-        self.meter.moved(ended)
+        self.link.meter.moved(ended)
     }
 
     pub(super) fn first_write(&self) -> Option<Instant> {
-        self.meter.first_write()
+        self.link.meter.first_write()
     }
 
     pub(super) fn take_bytes(&self) -> (u64, u64) {
-        self.meter.take_bytes()
+        self.link.meter.take_bytes()
     }
 
     /// Whether it is between two requests and still open, as far as is known without asking the kernel.
     fn is_idle(&mut self) -> bool {
-        if !self.sender.is_ready() {
-            self.advance(&mut Context::from_waker(Waker::noop()));
+        let Some(sender) = &self.sender else { return matches!(self.link.state, State::Resting(_)) };
+        if !sender.is_ready() {
+            self.link.advance(&mut Context::from_waker(Waker::noop()));
         }
-        self.driver.is_some() && self.sender.is_ready()
+        matches!(self.link.state, State::Live(_)) && sender.is_ready()
+    }
+
+    /// Gives its buffers back until the next request. Returns whether it can carry one.
+    pub(super) fn rest(&mut self) -> bool {
+        if !self.is_idle() {
+            return false;
+        }
+        match std::mem::replace(&mut self.link.state, State::Over) {
+            State::Live(driver) => {
+                self.sender = None;
+                let parts = driver.into_parts();
+                // Bytes that no request asked for: the next response would not be its own.
+                if !parts.read_buf.is_empty() {
+                    return false;
+                }
+                self.link.state = State::Resting(Box::new(parts.io.into_inner()));
+            }
+            state => self.link.state = state,
+        }
+        true
+    }
+
+    async fn wake(&mut self) -> Result<(), hyper::Error> {
+        match std::mem::replace(&mut self.link.state, State::Over) {
+            State::Resting(wire) => {
+                let mut builder = http1::Builder::new();
+                builder.title_case_headers(true);
+                let (sender, driver) = builder.handshake(TokioIo::new(*wire)).await?;
+                self.sender = Some(sender);
+                self.link.state = State::Live(Box::new(driver));
+            }
+            state => self.link.state = state,
+        }
+        Ok(())
     }
 
     /// Sends a request and reads the whole response.
     pub(super) async fn round_trip(&mut self, request: Request<Outgoing>, terms: &Terms) -> Answer {
-        self.meter.begin();
+        self.link.meter.begin();
         self.used = true;
+        if let Err(error) = self.wake().await {
+            return Answer::failed(Fault::INTERNAL, error.to_string(), true);
+        }
+        let Some(sender) = &mut self.sender else {
+            return Answer::failed(Fault::INTERNAL, "the connection is over".to_owned(), true);
+        };
         let mut deadline = terms.deadline;
         let response = {
-            let mut sending = pin!(self.sender.try_send_request(request));
+            let mut sending = pin!(sender.try_send_request(request));
             // There is nothing to read before the request is written.
             let mut try_first = false;
+            let link = &mut self.link;
             std::future::poll_fn(|cx| {
-                let look = |cx: &mut Context<'_>| sending.as_mut().poll(cx);
-                Self::drive(
-                    &mut self.driver,
-                    &mut self.alarm,
-                    &self.meter,
-                    cx,
-                    terms,
-                    &mut deadline,
-                    &mut try_first,
-                    look,
-                )
+                link.drive(cx, terms, &mut deadline, &mut try_first, |cx| sending.as_mut().poll(cx))
             })
             .await
         };
         let response = match response {
             Ok(Ok(response)) => response,
             Ok(Err(mut error)) => {
-                let unsent = error.take_message().is_some() || self.meter.is_unsent();
-                let (fault, why) = classify::exchange(error.error(), &self.meter, Stage::Head);
+                let unsent = error.take_message().is_some() || self.link.meter.is_unsent();
+                let (fault, why) = classify::exchange(error.error(), &self.link.meter, Stage::Head);
                 return Answer::failed(fault, why, unsent);
             }
             Err(stop) => {
                 let (fault, why) = self.stopped(&stop, Stage::Head, terms);
-                return Answer::failed(fault, why, self.meter.is_unsent());
+                return Answer::failed(fault, why, self.link.meter.is_unsent());
             }
         };
         let (parts, incoming) = response.into_parts();
@@ -330,7 +384,7 @@ impl Http1 {
             }
             let frame = std::future::poll_fn(|cx| {
                 let look = |cx: &mut Context<'_>| Pin::new(&mut incoming).poll_frame(cx);
-                Self::drive(&mut self.driver, &mut self.alarm, &self.meter, cx, terms, deadline, &mut try_first, look)
+                self.link.drive(cx, terms, deadline, &mut try_first, look)
             })
             .await;
             match frame {
@@ -347,7 +401,7 @@ impl Http1 {
                 }
                 Ok(None) => break,
                 Ok(Some(Err(error))) => {
-                    let (fault, why) = classify::exchange(&error, &self.meter, Stage::Body);
+                    let (fault, why) = classify::exchange(&error, &self.link.meter, Stage::Body);
                     return (body.finish(), Some(Failure { fault, why, unsent: false }));
                 }
                 Err(stop) => {
@@ -361,7 +415,7 @@ impl Http1 {
 
     fn stopped(&self, stop: &Stop, stage: Stage, terms: &Terms) -> (Fault, String) {
         match (stop, stage) {
-            (Stop::TimedOut, Stage::Head) if self.meter.is_unsent() => {
+            (Stop::TimedOut, Stage::Head) if self.link.meter.is_unsent() => {
                 (Fault::TIMEOUT, format!("not over within {:?}, while sending", terms.timeout))
             }
             (Stop::TimedOut, Stage::Head) => {
@@ -374,21 +428,16 @@ impl Http1 {
             (Stop::Gone, Stage::Body) => (Fault::TRUNCATED_BODY, Fault::TRUNCATED_BODY.message.into()),
         }
     }
+}
 
-    fn advance(&mut self, cx: &mut Context<'_>) {
-        advance(&mut self.driver, cx);
-    }
-
+impl Link {
     /// Polls the connection until `look` sees what it waits for, the connection is over, or the time is.
     ///
     /// Only the connection can make progress, so `look` gets a waker that wakes nobody; and when it is likely that bytes
     /// are there already, the connection is first polled with that waker too (`try_first`). Otherwise each hand-over
     /// inside hyper would schedule this task once more after it is done.
-    #[expect(clippy::too_many_arguments, reason = "fields of self apart from the sender, which `look` may borrow")]
     fn drive<T>(
-        driver: &mut Option<http1::Connection<TokioIo<Wire>, Outgoing>>,
-        alarm: &mut Alarm,
-        meter: &Meter,
+        &mut self,
         cx: &mut Context<'_>,
         terms: &Terms,
         deadline: &mut Option<Instant>,
@@ -400,30 +449,30 @@ impl Http1 {
             return Poll::Ready(Ok(seen));
         }
         if std::mem::replace(try_first, true) {
-            advance(driver, &mut quiet);
+            self.advance(&mut quiet);
             if let Poll::Ready(seen) = look(&mut quiet) {
                 return Poll::Ready(Ok(seen));
             }
         }
-        advance(driver, cx);
+        self.advance(cx);
         if let Poll::Ready(seen) = look(&mut quiet) {
             return Poll::Ready(Ok(seen));
         }
-        if driver.is_none() {
+        if !matches!(self.state, State::Live(_)) {
             return Poll::Ready(Err(Stop::Gone));
         }
-        let deadline =
-            *deadline.get_or_insert_with(|| meter.first_write().unwrap_or_else(Instant::now) + terms.timeout);
-        if alarm.is_due(cx, deadline) { Poll::Ready(Err(Stop::TimedOut)) } else { Poll::Pending }
+        let started = || self.meter.first_write().unwrap_or_else(Instant::now);
+        let deadline = *deadline.get_or_insert_with(|| started() + terms.timeout);
+        if self.alarm.is_due(cx, deadline) { Poll::Ready(Err(Stop::TimedOut)) } else { Poll::Pending }
     }
-}
 
-/// Lets the connection do what it can. One that is over is dropped, which tells those who wait for it.
-fn advance(driver: &mut Option<http1::Connection<TokioIo<Wire>, Outgoing>>, cx: &mut Context<'_>) {
-    if let Some(connection) = driver
-        && Pin::new(connection).poll(cx).is_ready()
-    {
-        *driver = None;
+    /// Lets the connection do what it can. One that is over is dropped, which tells those who wait for it.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        if let State::Live(driver) = &mut self.state
+            && Pin::new(&mut **driver).poll(cx).is_ready()
+        {
+            self.state = State::Over;
+        }
     }
 }
 

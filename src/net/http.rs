@@ -146,6 +146,12 @@ impl Client {
         &self.jar
     }
 
+    /// To be called before a pause of more than some milliseconds: idle connections give back their buffers, some 25 KB
+    /// each, until the next request. Waking one up costs about a microsecond.
+    pub fn rest(&self) {
+        self.pool.rest();
+    }
+
     /// Ends an iteration: empties the jar and closes connections as the options say.
     pub fn end_iteration(&self) {
         if !self.network.options.no_cookies_reset {

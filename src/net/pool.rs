@@ -16,10 +16,12 @@ pub(super) struct Pool {
     /// The longest idle first.
     idle: RefCell<VecDeque<(Rc<Origin>, Connection)>>,
     /// How many requests to an origin are under way; none is listed with 0.
-    busy: RefCell<SmallVec<[(Rc<Origin>, u32); 1]>>,
+    busy: RefCell<SmallVec<[Busy; 1]>>,
     /// Tells those who wait for their turn; made when one first has to.
     freed: OnceCell<Box<Notify>>,
 }
+
+type Busy = (Rc<Origin>, u32);
 
 impl Pool {
     /// Counts a request to the origin, if fewer than `limit` are under way.
@@ -65,6 +67,11 @@ impl Pool {
             idle.reserve_exact(1);
         }
         idle.push_back((origin.clone(), connection));
+    }
+
+    /// Lets the idle connections give their buffers back; those that turn out to be closed go.
+    pub(super) fn rest(&self) {
+        self.idle.borrow_mut().retain_mut(|(_, connection)| connection.rest());
     }
 
     /// Closes the idle connections.
