@@ -113,10 +113,7 @@ impl Lead {
             pending: Vec::new(),
         };
 
-        let failed = match self.prepare_load(&plan).await.map_err(|Lost(why)| EngineError::Lost(why))? {
-            Ok(()) => None,
-            Err(end) => Some(end),
-        };
+        let failed = self.prepare_load(&plan).await.map_err(|Lost(why)| EngineError::Lost(why))?.err();
         let setup_done = !matches!(failed, Some(End::SetupFailed(_) | End::SetupTimeout | End::Interrupted));
         let mut load = Duration::ZERO;
         if failed.is_none() {
@@ -216,14 +213,14 @@ impl Lead {
         for worker in 0..self.workers.len() {
             self.tell(worker, Command::Finish).await;
         }
-        self.finish(seconds, give_up_at).await;
+        self.finish(seconds).await;
         self.workers.iter().filter_map(|worker| worker.load_ended).max().unwrap_or_else(|| epoch.elapsed())
     }
 
     /// Takes every worker's last snapshot.
-    async fn finish(&mut self, seconds: &mut Seconds<'_>, give_up_at: Option<Instant>) {
+    async fn finish(&mut self, seconds: &mut Seconds<'_>) {
         let mut missing: Vec<usize> = (0..self.workers.len()).filter(|&worker| !self.workers[worker].lost).collect();
-        let give_up_at = give_up_at.unwrap_or_else(|| Instant::now() + STOP_GRACE);
+        let give_up_at = Instant::now() + STOP_GRACE;
         while !missing.is_empty() {
             tokio::select! {
                 biased;

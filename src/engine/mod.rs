@@ -45,7 +45,6 @@ mod worker;
 mod tests;
 
 pub use control::{Control, StopCause};
-pub use vu_loop::PANIC;
 
 use coordinator::Links;
 use worker::{News, Told, WorkerSpec};

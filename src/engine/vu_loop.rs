@@ -23,7 +23,7 @@ use super::control::{StopCause, StopLevel};
 use super::crew::Crew;
 use super::executor::Turn;
 use super::slot::{Order, Phase, Slot};
-use crate::fault::{Fault, Side};
+use crate::fault::Fault;
 use crate::metric::snapshot::ErrorKey;
 use crate::vu::{Abort, Outcome, Start, Vu, VuError};
 
@@ -33,9 +33,6 @@ const FAILURES_FREE: u32 = 10;
 const FAILURE_INSTANT: Duration = Duration::from_millis(1);
 /// The longest pause between instant failures.
 const PAUSE_MOST: Duration = Duration::from_millis(128);
-
-/// A VU's code panicked. The number is loadr's own; k6 has none.
-pub const PANIC: Fault = Fault { code: 1901, side: Side::Script, message: "a virtual user panicked" };
 
 /// Runs a VU until it is to leave, or has nothing left to do.
 pub(super) async fn run(crew: Rc<Crew>, slot: Rc<Slot>, mut vu: Box<dyn Vu>) {
@@ -193,9 +190,10 @@ impl Presence {
     /// What came of its work: a panic is recorded and becomes a failure, an abort ends the run.
     fn judge(&self, outcome: std::thread::Result<Outcome>) -> Outcome {
         let outcome = outcome.unwrap_or_else(|panic| {
-            let key = ErrorKey { code: PANIC.code, side: PANIC.side, message: Arc::from(PANIC.message) };
+            let fault = Fault::INTERNAL;
+            let key = ErrorKey { code: fault.code, side: fault.side, message: Arc::from(fault.message) };
             let text = panic_text(&*panic);
-            self.crew.recorder.error(&key, || format!("VU {}: {text}", self.slot.seat.vu));
+            self.crew.recorder.error(&key, || format!("VU {} panicked: {text}", self.slot.seat.vu));
             Outcome::Failed
         });
         if let Outcome::Abort(abort) = &outcome {

@@ -16,8 +16,11 @@ pub(super) struct ExecutorOptions {
     /// Its own fields, besides those that every scenario has.
     pub fields: &'static [&'static str],
     /// How its fields become an [`Executor`]; none for those that this version does not have.
-    read: Option<fn(&Fields, &str, &mut Vec<PlanError>) -> Option<Executor>>,
+    read: Option<Read>,
 }
+
+/// Reads the fields of the scenario of that name.
+type Read = fn(&Fields, &str, &mut Vec<PlanError>) -> Option<Executor>;
 
 /// Every executor that k6 has.
 pub(super) const EXECUTORS: &[ExecutorOptions] = &[

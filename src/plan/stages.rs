@@ -146,9 +146,12 @@ mod tests {
         assert_eq!(Ramp { start: 4, stages: &[] }.peak(), 4);
     }
 
+    /// Start, stages as (milliseconds, target), and the milliseconds at which the level changes.
+    type Changes = (u32, &'static [(u64, u32)], &'static [u64]);
+
     #[test]
     fn changes_are_listed_one_by_one() {
-        let cases: &[(u32, &[(u64, u32)], &[u64])] = &[
+        let cases: &[Changes] = &[
             (0, &[(1_000, 4)], &[250, 500, 750, 1_000]),
             (4, &[(1_000, 0)], &[250, 500, 750, 1_000]),
             (3, &[(1_000, 3)], &[]),

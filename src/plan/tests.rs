@@ -34,7 +34,8 @@ use Source::{ConfigFile, Env, Flag, Script};
 
 #[test]
 fn shorthands_make_one_scenario() {
-    let cases: &[(&[(Source, Value)], &str, &[&str])] = &[
+    type Case<'a> = (&'a [(Source, Value)], &'a str, &'a [&'a str]);
+    let cases: &[Case] = &[
         (&[], "shared-iterations: 1 iteration shared by 1 VU, at most 10m", &[]),
         (&[(Flag, json!({"vus": 5, "duration": "30s"}))], "constant-vus: 5 VUs for 30s", &[]),
         (&[(Flag, json!({"duration": 1500}))], "constant-vus: 1 VU for 1.5s", &[]),
@@ -331,7 +332,8 @@ fn journeys_are_found_or_asked_for() {
     let name = |functions: &[(&str, usize)]| {
         resolve(&[], &facts(functions)).map(|plan| plan.scenarios[0].exec.clone()).map_err(|e| e[0].to_string())
     };
-    let cases: &[(&[(&str, usize)], Result<&str, &str>)] = &[
+    type Case<'a> = (&'a [(&'a str, usize)], Result<&'a str, &'a str>);
+    let cases: &[Case] = &[
         (&[("journey", 0), ("other", 1)], Ok("journey")),
         (&[("setup", 0), ("shop", 2), ("vu_start", 2)], Ok("shop")),
         (
