@@ -22,9 +22,9 @@ use super::modules::vu::VuHandle;
 use super::series::SeriesTable;
 use crate::event::LogLevel;
 use crate::fault::Fault;
+use crate::metric::Catalogue;
 use crate::metric::registry::Recorder;
-use crate::metric::snapshot::{ErrorKey, SeriesId};
-use crate::metric::{Catalogue, builtin};
+use crate::metric::snapshot::ErrorKey;
 use crate::net::http::{Client, Network};
 use crate::net::tls::TlsRoots;
 use crate::plan::{Function, HttpOptions, Limits, Plan};
@@ -187,7 +187,6 @@ impl VuFactory for ScriptFactory {
             .zip(scenarios)
             .map(|(journey, scenario)| Rc::new(HostJourney { exec: journey.exec.clone(), scenario }))
             .collect();
-        let failed = recorder.series(builtin::ITERATIONS_FAILED, &[]);
         Ok(Rc::new(ScriptHost(Rc::new(HostInner {
             context,
             program,
@@ -200,7 +199,6 @@ impl VuFactory for ScriptFactory {
             hard_stop: seat.hard_stop,
             data: RefCell::new(Dynamic::UNIT),
             seed: self.script.shared.seed,
-            failed,
         }))))
     }
 }
@@ -222,7 +220,6 @@ struct HostInner {
     hard_stop: Arc<AtomicBool>,
     data: RefCell<Dynamic>,
     seed: u64,
-    failed: SeriesId,
 }
 
 impl HostInner {
@@ -365,7 +362,6 @@ impl ScriptVu {
 
     fn failed(&self, fault: Fault, diagnostic: &Diagnostic) -> Outcome {
         self.host.script_failed(fault, diagnostic);
-        self.host.recorder.count(self.host.failed, 1.0);
         Outcome::Failed
     }
 
