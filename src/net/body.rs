@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 
 use ::http::HeaderValue;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::NetError;
@@ -271,51 +270,47 @@ impl Parts {
     }
 }
 
-impl http_body::Body for Outgoing {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match self.get_mut() {
+impl Outgoing {
+    /// The next piece, none at the end.
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match std::mem::replace(self, Self::Empty) {
             Self::Empty => Poll::Ready(None),
-            this @ Self::Bytes(_) => match std::mem::replace(this, Self::Empty) {
-                Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                _ => Poll::Ready(None),
-            },
-            Self::Parts(parts) => parts.poll_chunk(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(bytes))),
+            Self::Parts(mut parts) => {
+                let chunk = parts.poll_chunk(cx);
+                *self = Self::Parts(parts);
+                chunk
+            }
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// How many bytes are still to come.
+    pub(super) fn left(&self) -> u64 {
         match self {
-            Self::Empty => true,
-            Self::Bytes(_) => false,
-            Self::Parts(parts) => parts.queue.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Parts(parts) => parts.left,
-        })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http_body::Body as _;
-    use http_body_util::BodyExt;
-
     use super::*;
 
+    async fn next(outgoing: &mut Outgoing) -> Option<io::Result<Bytes>> {
+        std::future::poll_fn(|cx| outgoing.poll_chunk(cx)).await
+    }
+
     async fn sent(body: &Body) -> Result<String, NetError> {
-        let outgoing = body.open().await?;
-        let length = outgoing.size_hint().exact().unwrap();
-        let bytes = outgoing.collect().await.unwrap().to_bytes();
-        assert_eq!(bytes.len() as u64, length, "the length is told before");
-        Ok(String::from_utf8(bytes.to_vec()).unwrap())
+        let mut outgoing = body.open().await?;
+        let length = outgoing.left();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = next(&mut outgoing).await {
+            bytes.extend_from_slice(&chunk.unwrap());
+        }
+        assert_eq!((bytes.len() as u64, outgoing.left()), (length, 0), "the length is told before");
+        Ok(String::from_utf8(bytes).unwrap())
     }
 
     #[tokio::test]
@@ -381,9 +376,25 @@ mod tests {
         std::fs::write(&path, &content).unwrap();
         let body = Body::File(path.into());
         let mut outgoing = body.open().await.unwrap();
-        let first = outgoing.frame().await.unwrap().unwrap().into_data().unwrap();
+        let first = next(&mut outgoing).await.unwrap().unwrap();
         assert!(first.len() <= CHUNK_BYTES);
         assert_eq!(sent(&body).await.unwrap(), content);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_while_it_is_sent_keeps_its_length_or_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.txt");
+        std::fs::write(&path, "hello").unwrap();
+        let body = Body::File(path.clone().into());
+        let mut longer = body.open().await.unwrap();
+        std::fs::write(&path, "hello and more").unwrap();
+        assert_eq!(next(&mut longer).await.unwrap().unwrap(), "hello");
+        assert!(next(&mut longer).await.is_none());
+        let mut shorter = body.open().await.unwrap();
+        std::fs::write(&path, "").unwrap();
+        let error = next(&mut shorter).await.unwrap().unwrap_err().to_string();
+        assert!(error.ends_with("log.txt` became 14 bytes shorter while it was sent"), "{error}");
     }
 
     #[tokio::test]

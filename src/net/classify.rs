@@ -1,6 +1,5 @@
-//! From what went wrong to a [`Fault`]: operating system errors, TLS errors, hyper's errors.
+//! From what went wrong to a [`Fault`]: errors of the operating system and of TLS.
 
-use std::error::Error as StdError;
 use std::io;
 
 use super::wire::{Meter, SocketError};
@@ -75,70 +74,14 @@ fn tls_fault(error: &rustls::Error) -> Fault {
     }
 }
 
-/// How far a response had come when it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Its head was not complete.
-    Head,
-    /// Its body was not complete.
-    Body,
-}
-
-/// The class of a failed exchange, and what happened in words.
-pub(super) fn exchange(error: &hyper::Error, meter: &Meter, stage: Stage) -> (Fault, String) {
-    if error.is_user() {
-        // The only thing of ours that hyper calls is the body, and bodies fail only where their files do.
-        return (Fault::BODY_FILE, innermost(error));
-    }
-    if error.is_parse_too_large() {
-        return (Fault::HEADERS_TOO_LARGE, "the response's head is larger than a client accepts".to_owned());
-    }
-    if error.is_parse() {
-        return (Fault::MALFORMED_RESPONSE, innermost(error));
-    }
-    if let Some(seen) = meter.error() {
-        let fault = match find::<rustls::Error>(error) {
-            Some(tls) => tls_fault(tls),
-            None => socket(seen),
-        };
-        return (fault, fault.message.to_owned());
-    }
-    if let Some(tls) = find::<rustls::Error>(error) {
+/// The class of a failure to read, and what happened in words.
+pub(super) fn reading(error: &io::Error, meter: &Meter) -> (Fault, String) {
+    if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return (tls_fault(tls), tls.to_string());
     }
-    match stage {
-        Stage::Head if !meter.has_read() => {
-            (Fault::CLOSED_BEFORE_RESPONSE, "connection closed before the response".to_owned())
-        }
-        Stage::Head if meter.is_eof() => {
-            (Fault::TRUNCATED_HEADERS, "connection closed in the middle of the response's head".to_owned())
-        }
-        Stage::Body if meter.is_eof() => {
-            (Fault::TRUNCATED_BODY, "connection closed in the middle of the body".to_owned())
-        }
-        Stage::Body if find::<io::Error>(error).is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof) => {
-            (Fault::TRUNCATED_BODY, "connection closed in the middle of the body".to_owned())
-        }
-        Stage::Body => (Fault::MALFORMED_RESPONSE, innermost(error)),
-        Stage::Head => (Fault::GENERIC, innermost(error)),
-    }
-}
-
-fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-fn find<E: StdError + 'static>(error: &hyper::Error) -> Option<&E> {
-    sources(error).find_map(|source| {
-        source.downcast_ref::<E>().or_else(|| {
-            // An `io::Error` hides what it wraps from `source`, one level down.
-            source.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<E>()
-        })
-    })
-}
-
-fn innermost(error: &hyper::Error) -> String {
-    sources(error).last().map_or_else(|| error.to_string(), ToString::to_string)
+    // The first error tells the cause: a write may have failed before.
+    let fault = socket(meter.error().unwrap_or(SocketError { kind: error.kind(), os: error.raw_os_error() }));
+    (fault, fault.message.to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //!
 //! Cancelling is dropping: when the future of a request is dropped, its connection is closed.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,16 +16,16 @@ use ::http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
     COOKIE, HOST, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
 };
-use ::http::{HeaderMap, HeaderValue, Method, Version};
+use ::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
-use http_body::Body as _;
 use smallvec::SmallVec;
 use url::Url;
 
 use super::body::{Body, Outgoing};
-use super::connection::{Answer, Connection, Http1, Opening, Terms};
+use super::connection::{Connection, Opening};
 use super::cookies::Jar;
 use super::dns::Resolver;
+use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::pool::Pool;
 use super::target::{self, Origin, Target, Targets};
 use super::tls::{Tls, TlsRoots};
@@ -39,6 +40,7 @@ pub struct Network {
     resolver: Resolver,
     tls: Tls,
     targets: RefCell<Targets>,
+    scratch: Scratch,
 }
 
 impl Network {
@@ -49,6 +51,7 @@ impl Network {
             resolver: Resolver::new(&options.hosts),
             tls: Tls::new(roots, options.insecure_skip_tls_verify),
             targets: RefCell::new(Targets::new(&options.user_agent)),
+            scratch: Scratch::default(),
             options: options.clone(),
         })
     }
@@ -144,12 +147,6 @@ impl Client {
     #[must_use]
     pub fn cookies(&self) -> &RefCell<Jar> {
         &self.jar
-    }
-
-    /// To be called before a pause of more than some milliseconds: idle connections give back their buffers, some 25 KB
-    /// each, until the next request. Waking one up costs about a microsecond.
-    pub fn rest(&self) {
-        self.pool.rest();
     }
 
     /// Ends an iteration: empties the jar and closes connections as the options say.
@@ -258,7 +255,6 @@ impl Client {
             } else {
                 hop.request.body.ready()
             };
-            let message = self.message(hop, &target, body);
             let mut connection = match kept.take() {
                 Some(connection) => connection,
                 None => {
@@ -269,6 +265,9 @@ impl Client {
                         Err(error) => {
                             exchange.timings.blocked = from.elapsed();
                             exchange.error = Some(error);
+                            // Some failures come without a wait (no descriptor left, a name known not to exist): a VU that
+                            // runs into them in a loop must not hold up the others of its worker.
+                            tokio::task::yield_now().await;
                             return exchange;
                         }
                     }
@@ -276,7 +275,8 @@ impl Client {
             };
             let Connection::Http1(http) = &mut connection;
             exchange.reused = http.is_used();
-            let answer = http.round_trip(message, &hop.terms).await;
+            let message = self.message(hop, &target, body);
+            let answer = http.round_trip(message, &hop.terms, &self.network.scratch).await;
             let reusable = answer.reusable;
             let again = exchange.reused && hop.may_repeat(&answer, http);
             exchange.enter(http, answer, begun);
@@ -310,21 +310,22 @@ impl Client {
         })
     }
 
-    fn message(&self, hop: &Hop, target: &Target, body: Outgoing) -> ::http::Request<Outgoing> {
-        let mut message = ::http::Request::new(body);
-        *message.method_mut() = hop.request.method.clone();
-        *message.uri_mut() = target.uri().clone();
-        *message.headers_mut() = self.headers(hop, target);
-        if message.body().is_end_stream() && [Method::POST, Method::PUT, Method::PATCH].contains(message.method()) {
-            // Where a body is expected, its absence has to be said.
-            message.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        message
+    fn message<'a>(&self, hop: &'a Hop, target: &'a Target, body: Outgoing) -> Message<'a> {
+        let request = &hop.request;
+        let is_plain = request.headers.is_empty()
+            && request.cookies.is_empty()
+            && request.auth.is_none()
+            && target.authorization().is_none()
+            && !request.body.needs_files()
+            && !self.network.options.no_connection_reuse
+            && self.jar.borrow().is_empty();
+        let made = target.origin().headers();
+        let headers = if is_plain { Cow::Borrowed(made) } else { Cow::Owned(self.headers(hop, target, made.clone())) };
+        Message { method: &request.method, target: target.line(), headers, body }
     }
 
-    fn headers(&self, hop: &Hop, target: &Target) -> HeaderMap {
+    fn headers(&self, hop: &Hop, target: &Target, mut headers: HeaderMap) -> HeaderMap {
         let request = &hop.request;
-        let mut headers = target.origin().headers().clone();
         if self.network.options.no_connection_reuse {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -384,7 +385,7 @@ impl Hop {
     fn may_repeat(&self, answer: &Answer, http: &Http1) -> bool {
         let Some(failure) = &answer.failure else { return false };
         let stale = [Fault::CLOSED_BEFORE_RESPONSE, Fault::TCP_RESET, Fault::TCP_BROKEN_PIPE].contains(&failure.fault);
-        stale && http.is_unanswered() && (failure.unsent || self.request.method.is_idempotent())
+        stale && (failure.unsent || (http.is_unanswered() && self.request.method.is_idempotent()))
     }
 
     /// Becomes the request that a redirect asks for, as browsers make it.
@@ -447,10 +448,10 @@ impl Exchange {
         self.bytes_received += received;
         self.remote = Some(http.remote());
         self.tls_version = http.tls_version();
-        if let Some((status, version, headers)) = answer.head {
-            self.status = status.as_u16();
-            self.headers = headers;
-            self.protocol = Some(if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" });
+        if let Some(head) = answer.head {
+            self.status = head.status;
+            self.headers = head.headers;
+            self.protocol = Some(if head.old { "HTTP/1.0" } else { "HTTP/1.1" });
         }
         self.body = answer.body;
         self.error = answer.failure.map(|failure| NetError {

@@ -69,11 +69,6 @@ impl Pool {
         idle.push_back((origin.clone(), connection));
     }
 
-    /// Lets the idle connections give their buffers back; those that turn out to be closed go.
-    pub(super) fn rest(&self) {
-        self.idle.borrow_mut().retain_mut(|(_, connection)| connection.rest());
-    }
-
     /// Closes the idle connections.
     pub(super) fn close_idle(&self) {
         self.idle.borrow_mut().clear();

@@ -9,10 +9,9 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use ::http::header::{HOST, USER_AGENT};
-use ::http::{HeaderMap, HeaderValue, Uri};
+use ::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use url::{Host, Position, Url};
 
@@ -82,7 +81,6 @@ impl fmt::Display for Origin {
 #[derive(Debug)]
 pub struct Target {
     url: Url,
-    uri: Uri,
     origin: Rc<Origin>,
     authorization: Option<HeaderValue>,
 }
@@ -95,8 +93,8 @@ impl Target {
     }
 
     /// Path and query, as the request line has them.
-    pub(super) fn uri(&self) -> &Uri {
-        &self.uri
+    pub(super) fn line(&self) -> &str {
+        &self.url[Position::BeforePath..Position::AfterQuery]
     }
 
     /// The credential that stood in the URL, as a header.
@@ -218,9 +216,7 @@ impl Targets {
                 origin
             }
         };
-        let path = Bytes::copy_from_slice(url[Position::BeforePath..Position::AfterQuery].as_bytes());
-        let uri = Uri::from_maybe_shared(path).map_err(|error| invalid(text, &error.to_string()))?;
-        Ok(Rc::new(Target { url, uri, origin, authorization }))
+        Ok(Rc::new(Target { url, origin, authorization }))
     }
 }
 
@@ -251,7 +247,7 @@ mod tests {
         ] {
             let target = targets.get(text).unwrap();
             assert_eq!(target.as_str(), url);
-            assert_eq!(target.uri().to_string(), line);
+            assert_eq!(target.line(), line);
             assert_eq!(target.origin().to_string(), origin);
             assert_eq!(target.origin().headers()[HOST], host);
             assert_eq!(target.origin().headers()[USER_AGENT], "loadr/test");

@@ -31,7 +31,6 @@ pub(super) struct Meter {
     first_read: Cell<Option<Instant>>,
     last_read: Cell<Option<Instant>>,
     error: Cell<Option<SocketError>>,
-    eof: Cell<bool>,
 }
 
 /// The three phases that a target is answerable for.
@@ -74,11 +73,6 @@ impl Meter {
     /// The first error of the socket: those after it only follow from it.
     pub(super) fn error(&self) -> Option<SocketError> {
         self.error.get()
-    }
-
-    /// Whether the other side has closed its half.
-    pub(super) fn is_eof(&self) -> bool {
-        self.eof.get()
     }
 
     /// The phases. `ended` is when the request failed; none if it did not, for then its last byte is its end.
@@ -159,9 +153,6 @@ impl AsyncRead for Socket {
             Poll::Ready(Ok(())) => {
                 let count = buf.filled().len() - before;
                 this.meter.received.set(this.meter.received.get() + count as u64);
-                if count == 0 {
-                    this.meter.eof.set(true);
-                }
             }
             Poll::Ready(Err(error)) => this.meter.failed(error),
             Poll::Pending => {}

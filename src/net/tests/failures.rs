@@ -37,6 +37,29 @@ async fn a_name_that_does_not_exist() {
 }
 
 #[tokio::test]
+async fn a_failure_without_a_wait_lets_others_run() {
+    let client = client();
+    let mut turns = 0;
+    let failing = async {
+        loop {
+            get(&client, "http://shop.invalid/").await;
+            turns += 1;
+        }
+    };
+    let other = async {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = failing => unreachable!("it has no end"),
+        () = other => {}
+    }
+    assert!(turns > 0);
+}
+
+#[tokio::test]
 async fn closed_before_the_response() {
     let (exchange, fault) = failure(|| Reply::Close(String::new())).await;
     assert_eq!((exchange.status, fault), (0, Fault::CLOSED_BEFORE_RESPONSE));

@@ -420,25 +420,6 @@ async fn a_dropped_request_takes_its_connection_with_it() {
 }
 
 #[tokio::test]
-async fn a_rested_connection_is_woken_by_its_next_request() {
-    let next = counter();
-    let server = Server::start(move |_| if next() == 2 { Reply::Close(ok("")) } else { Reply::Keep(ok("")) }).await;
-    let client = client();
-    get_ok(&client, &server.url("/")).await;
-    for _ in 0..2 {
-        client.rest();
-        client.rest();
-        assert!(get_ok(&client, &server.url("/")).await.reused);
-    }
-    // Closed while it rested.
-    client.rest();
-    server.closed_one().await;
-    let exchanges = send(&client, request(&client, Method::POST, &server.url("/"))).await;
-    assert_eq!((exchanges[0].error.as_ref(), exchanges[0].reused), (None, false));
-    assert_eq!(server.connections(), [0, 0, 0, 1]);
-}
-
-#[tokio::test]
 async fn idle_connections_are_bounded() {
     let mut servers = Vec::new();
     for _ in 0..4 {

@@ -34,37 +34,24 @@ fn register(engine: &mut Engine, context: &HostContext) {
     let host = context.clone();
     engine.register_fn("think", move |range: DurationRange| {
         let duration = range.pick(&mut host.vu().rng.borrow_mut());
-        pause(&host, duration)
+        pause(duration)
     });
-    let host = context.clone();
-    engine.register_fn("think", move |duration: Duration| pause(&host, duration));
+    engine.register_fn("think", |duration: Duration| pause(duration));
     engine.register_fn("think", |other: Dynamic| not_a_duration("think", &other, "`think(1.s..3.s)` or `think(2.s)`"));
-    let host = context.clone();
-    engine.register_fn("sleep", move |duration: Duration| pause(&host, duration));
-    let host = context.clone();
-    engine.register_fn("sleep", move |seconds: i64| pause_seconds(&host, seconds as f64));
-    let host = context.clone();
-    engine.register_fn("sleep", move |seconds: f64| pause_seconds(&host, seconds));
+    engine.register_fn("sleep", |duration: Duration| pause(duration));
+    engine.register_fn("sleep", |seconds: i64| pause_seconds(seconds as f64));
+    engine.register_fn("sleep", pause_seconds);
     engine.register_fn("sleep", |other: Dynamic| not_a_duration("sleep", &other, "`sleep(2.s)` or `sleep(500.ms)`"));
 }
 
-fn pause_seconds(host: &HostContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
+fn pause_seconds(seconds: f64) -> Result<(), Box<EvalAltResult>> {
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) => pause(host, duration),
+        Ok(duration) => pause(duration),
         Err(_) => Err(host_error(format!("can't sleep for {seconds} seconds"))),
     }
 }
 
-/// From this length on, a pause gives back what it can: connections their buffers. Taking them again costs about a
-/// microsecond.
-const REST_FROM: Duration = Duration::from_millis(20);
-
-fn pause(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult>> {
-    if duration >= REST_FROM
-        && let Some(client) = &host.vu().client
-    {
-        client.rest();
-    }
+fn pause(duration: Duration) -> Result<(), Box<EvalAltResult>> {
     // Made only when polled: in init there is no timer to make it with.
     bridge::wait(async move { tokio::time::sleep(duration).await }).map_err(|error| error.into_script_error("pause"))
 }

@@ -1,0 +1,519 @@
+//! HTTP/1.1 over one connection: a request goes out, its response comes in.
+//!
+//! Nothing is spawned and nothing is buffered between requests. While a request is in flight its own task writes and
+//! reads; bytes pass through two buffers that all connections of a worker share, for a poll never waits with one in its
+//! hands. An idle connection is a socket and polled by nobody: one that the server has closed meanwhile is found out by a
+//! look before the next request is written, which costs no system call where nothing has happened.
+//!
+//! A response may come before the whole request is written; it is read all the same, and the connection is not kept.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{self, IoSlice, Write};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use ::http::{HeaderMap, Method};
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::body::Outgoing;
+use super::classify;
+use super::response::{Broken, Framing, HEAD_BYTES_MAX, Head, parse_head};
+use super::wire::{Meter, Moved, Wire};
+use crate::fault::Fault;
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How many `1xx` responses may come before the final one.
+const INFORMATIONAL_MAX: u32 = 16;
+
+/// How much room is made at once for a body whose length is declared: more only as it arrives.
+const BODY_ROOM_MAX: u64 = 1024 * 1024;
+
+/// The buffers that all connections of a worker read into and write from.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    read: RefCell<Box<[u8]>>,
+    write: RefCell<Vec<u8>>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { read: RefCell::new(vec![0; READ_BYTES].into()), write: RefCell::default() }
+    }
+}
+
+/// What to send.
+#[derive(Debug)]
+pub(super) struct Message<'a> {
+    pub(super) method: &'a Method,
+    /// Path and query.
+    pub(super) target: &'a str,
+    /// All headers but the length.
+    pub(super) headers: Cow<'a, HeaderMap>,
+    pub(super) body: Outgoing,
+}
+
+impl Message<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.target.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        for (name, value) in &*self.headers {
+            push_title_case(out, name.as_str());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        let length = self.body.left();
+        // Where a body is expected, its absence has to be said.
+        if length > 0 || matches!(*self.method, Method::POST | Method::PUT | Method::PATCH) {
+            write!(out, "Content-Length: {length}\r\n").expect("memory takes all");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// `user-agent` as `User-Agent`: as most clients write it, and some servers expect it.
+fn push_title_case(out: &mut Vec<u8>, name: &str) {
+    let mut upper = true;
+    out.extend(name.bytes().map(|byte| {
+        let cased = if upper { byte.to_ascii_uppercase() } else { byte };
+        upper = byte == b'-';
+        cased
+    }));
+}
+
+/// What a request needs besides itself.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// When it must be over, where that is fixed already.
+    pub(super) deadline: Option<Instant>,
+    /// How long it may take from its first write, where it is not.
+    pub(super) timeout: Duration,
+    /// Read the body, but do not keep it.
+    pub(super) discard_body: bool,
+    /// The most bytes of a body that are kept.
+    pub(super) max_body: u64,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The head, if there was one.
+    pub(super) head: Option<Head>,
+    pub(super) body: Bytes,
+    pub(super) failure: Option<Failure>,
+    /// Whether the connection can carry another request.
+    pub(super) reusable: bool,
+}
+
+/// Why an answer is missing or incomplete.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) fault: Fault,
+    pub(super) why: String,
+    /// Whether nothing of the request reached the wire.
+    pub(super) unsent: bool,
+}
+
+/// An HTTP/1.1 connection.
+pub(super) struct Http1 {
+    wire: Wire,
+    meter: Rc<Meter>,
+    alarm: Alarm,
+    remote: SocketAddr,
+    tls_version: Option<&'static str>,
+    used: bool,
+}
+
+impl std::fmt::Debug for Http1 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http1").field("remote", &self.remote).field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
+impl Http1 {
+    pub(super) fn new(wire: Wire, meter: Rc<Meter>, remote: SocketAddr, tls_version: Option<&'static str>) -> Self {
+        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, used: false }
+    }
+
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    pub(super) fn tls_version(&self) -> Option<&'static str> {
+        self.tls_version
+    }
+
+    /// Whether it has carried a request.
+    pub(super) fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Whether no byte of the latest request's response has been read.
+    pub(super) fn is_unanswered(&self) -> bool {
+        !self.meter.has_read()
+    }
+
+    pub(super) fn moved(&self, ended: Option<Instant>) -> Moved {
+        self.meter.moved(ended)
+    }
+
+    pub(super) fn first_write(&self) -> Option<Instant> {
+        self.meter.first_write()
+    }
+
+    pub(super) fn take_bytes(&self) -> (u64, u64) {
+        self.meter.take_bytes()
+    }
+
+    /// Sends a request and reads the whole response.
+    pub(super) async fn round_trip(&mut self, message: Message<'_>, terms: &Terms, scratch: &Scratch) -> Answer {
+        self.meter.begin();
+        let mut head = scratch.write.take();
+        head.clear();
+        message.encode(&mut head);
+        let mut reading = Reading::new(message.method, terms);
+        let mut sending = Sending { head, at: 0, chunk: Bytes::new(), body: message.body, state: Sent::Part };
+        let mut to_probe = std::mem::replace(&mut self.used, true);
+        let mut deadline = terms.deadline;
+        let failure = std::future::poll_fn(|cx| {
+            if std::mem::take(&mut to_probe)
+                && let Poll::Ready(failure) = self.probe(cx, scratch)
+            {
+                return Poll::Ready(Some(failure));
+            }
+            if let Poll::Ready(end) = self.advance(cx, &mut sending, &mut reading, scratch) {
+                return Poll::Ready(end.err());
+            }
+            let begun = || self.meter.first_write().unwrap_or_else(Instant::now);
+            let deadline = *deadline.get_or_insert_with(|| begun() + terms.timeout);
+            if self.alarm.is_due(cx, deadline) {
+                let doing = reading.doing(self.meter.is_unsent());
+                let why = format!("not over within {:?}, {doing}", terms.timeout);
+                return Poll::Ready(Some(Broken { fault: Fault::TIMEOUT, why }));
+            }
+            Poll::Pending
+        })
+        .await;
+        let reusable = failure.is_none() && sending.state == Sent::All && reading.leaves_connection_usable();
+        scratch.write.replace(sending.head);
+        let failure = failure.map(|Broken { fault, why }| Failure { fault, why, unsent: self.meter.is_unsent() });
+        let keep_body = failure.as_ref().is_none_or(|failure| failure.fault != Fault::BODY_TOO_LARGE);
+        let body = if keep_body { reading.body.freeze() } else { Bytes::new() };
+        let whole = reading.head.as_mut().map(|head| std::mem::take(&mut head.body)).filter(|whole| !whole.is_empty());
+        Answer { head: reading.head, body: whole.unwrap_or(body), failure, reusable }
+    }
+
+    /// Looks whether an idle connection has been closed, or has sent what nobody asked for: ready if it can't be used.
+    fn probe(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<Broken> {
+        let mut buffer = scratch.read.borrow_mut();
+        // What it was is not told: the request is made again on a new connection, for nothing of it has been sent.
+        let _ = ready!(Pin::new(&mut self.wire).poll_read(cx, &mut ReadBuf::new(&mut buffer)));
+        Poll::Ready(closed_before_response())
+    }
+
+    /// Writes and reads what can be written and read; ready when the response is complete or can't become so.
+    fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending,
+        reading: &mut Reading<'_>,
+        scratch: &Scratch,
+    ) -> Poll<Result<(), Broken>> {
+        if sending.state == Sent::Part {
+            match sending.poll(cx, &mut self.wire) {
+                Poll::Ready(Ok(())) => sending.state = Sent::All,
+                Poll::Ready(Err(Unsendable::Body(why))) => {
+                    return Poll::Ready(Err(Broken { fault: Fault::BODY_FILE, why }));
+                }
+                // The server may have answered before it closed; if not, reading fails too.
+                Poll::Ready(Err(Unsendable::Wire)) => sending.state = Sent::Cut,
+                Poll::Pending => {}
+            }
+        }
+        let mut buffer = scratch.read.borrow_mut();
+        loop {
+            let mut buf = ReadBuf::new(&mut buffer);
+            match ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => return Poll::Ready(reading.end(&self.meter, true)),
+                Ok(()) => match reading.feed(buf.filled()) {
+                    Ok(true) => return Poll::Ready(Ok(())),
+                    Ok(false) => {}
+                    Err(broken) => return Poll::Ready(Err(broken)),
+                },
+                // TLS that ends without a goodbye.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(reading.end(&self.meter, false));
+                }
+                Err(error) => {
+                    let (fault, why) = classify::reading(&error, &self.meter);
+                    return Poll::Ready(Err(Broken { fault, why }));
+                }
+            }
+        }
+    }
+}
+
+fn closed_before_response() -> Broken {
+    Broken { fault: Fault::CLOSED_BEFORE_RESPONSE, why: Fault::CLOSED_BEFORE_RESPONSE.message.to_owned() }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Part,
+    All,
+    /// Writing failed.
+    Cut,
+}
+
+/// Why a request could not be written to its end.
+enum Unsendable {
+    /// A file of its body could not be read.
+    Body(String),
+    /// The connection does not take it; the meter knows why.
+    Wire,
+}
+
+/// A request on its way out.
+struct Sending {
+    head: Vec<u8>,
+    /// How much of the head is written.
+    at: usize,
+    /// What is being written of the body.
+    chunk: Bytes,
+    body: Outgoing,
+    state: Sent,
+}
+
+impl Sending {
+    fn poll(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<Result<(), Unsendable>> {
+        loop {
+            while self.chunk.is_empty() && self.body.left() > 0 {
+                match self.body.poll_chunk(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => self.chunk = chunk,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Unsendable::Body(error.to_string()))),
+                    Poll::Ready(None) => break,
+                    // The head need not wait for a file.
+                    Poll::Pending if self.at < self.head.len() => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            let head = &self.head[self.at..];
+            let wrote = match (head.is_empty(), self.chunk.is_empty()) {
+                (true, true) if self.body.left() == 0 => {
+                    return Pin::new(wire).poll_flush(cx).map_err(|_| Unsendable::Wire);
+                }
+                (true, true) => continue,
+                (false, true) => Pin::new(&mut *wire).poll_write(cx, head),
+                (true, false) => Pin::new(&mut *wire).poll_write(cx, &self.chunk),
+                (false, false) => {
+                    let both = [IoSlice::new(head), IoSlice::new(&self.chunk)];
+                    Pin::new(&mut *wire).poll_write_vectored(cx, &both)
+                }
+            };
+            let Ok(count @ 1..) = ready!(wrote) else { return Poll::Ready(Err(Unsendable::Wire)) };
+            let of_head = count.min(head.len());
+            self.at += of_head;
+            self.chunk.advance(count - of_head);
+        }
+    }
+}
+
+/// A response on its way in.
+struct Reading<'a> {
+    method: &'a Method,
+    terms: &'a Terms,
+    /// The beginning of a head that came in pieces.
+    partial: Vec<u8>,
+    head: Option<Head>,
+    body: BytesMut,
+    informational: u32,
+    /// Whether something follows the response.
+    surplus: bool,
+}
+
+impl<'a> Reading<'a> {
+    fn new(method: &'a Method, terms: &'a Terms) -> Self {
+        let (partial, body) = (Vec::new(), BytesMut::new());
+        Self { method, terms, partial, head: None, body, informational: 0, surplus: false }
+    }
+
+    /// Takes what was read. Returns whether the response is complete.
+    fn feed(&mut self, bytes: &[u8]) -> Result<bool, Broken> {
+        if self.head.is_some() {
+            return self.feed_body(bytes);
+        }
+        if self.partial.is_empty() {
+            let (taken, done) = self.feed_head(bytes)?;
+            if self.head.is_none() {
+                self.partial.extend_from_slice(&bytes[taken..]);
+            }
+            return Ok(done);
+        }
+        let mut all = std::mem::take(&mut self.partial);
+        all.extend_from_slice(bytes);
+        // A line that is not complete can't complete the head.
+        if bytes.contains(&b'\n') || all.len() > HEAD_BYTES_MAX {
+            let (taken, done) = self.feed_head(&all)?;
+            if self.head.is_some() {
+                return Ok(done);
+            }
+            all.drain(..taken);
+        }
+        self.partial = all;
+        Ok(false)
+    }
+
+    /// Reads heads off the beginning: how much that took, and whether the response is complete. Once there is a final
+    /// head, all is taken.
+    fn feed_head(&mut self, bytes: &[u8]) -> Result<(usize, bool), Broken> {
+        let mut taken = 0;
+        let room = if self.terms.discard_body { 0 } else { self.terms.max_body };
+        while let Some((length, head)) = parse_head(&bytes[taken..], self.method, room)? {
+            taken += length;
+            if (100..200).contains(&head.status) && head.status != 101 {
+                self.informational += 1;
+                if self.informational > INFORMATIONAL_MAX {
+                    let why = format!("more than {INFORMATIONAL_MAX} responses came before the final one");
+                    return Err(Broken { fault: Fault::MALFORMED_RESPONSE, why });
+                }
+                continue;
+            }
+            let along = head.body.len();
+            let mut head = head;
+            if let Framing::Length(left) = &mut head.framing {
+                if !self.terms.discard_body && *left > self.terms.max_body {
+                    self.head = Some(head);
+                    return Err(self.too_large());
+                }
+                *left -= along as u64;
+                if !self.terms.discard_body {
+                    self.body.reserve(usize::try_from((*left).min(BODY_ROOM_MAX)).unwrap_or(0));
+                }
+            }
+            self.head = Some(head);
+            let done = self.feed_body(&bytes[taken + along..])?;
+            return Ok((bytes.len(), done));
+        }
+        Ok((taken, false))
+    }
+
+    fn feed_body(&mut self, mut bytes: &[u8]) -> Result<bool, Broken> {
+        let Some(head) = &mut self.head else { return Ok(false) };
+        match &mut head.framing {
+            Framing::Length(left) => {
+                let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= count as u64;
+                let done = *left == 0;
+                self.surplus = count < bytes.len();
+                self.keep(&bytes[..count])?;
+                Ok(done)
+            }
+            Framing::Close => {
+                self.keep(bytes)?;
+                Ok(false)
+            }
+            Framing::Chunked(chunks) => {
+                while let Some(data) = chunks.next(&mut bytes)? {
+                    keep(&mut self.body, data, self.terms)?;
+                }
+                self.surplus = !bytes.is_empty();
+                Ok(chunks.is_done())
+            }
+        }
+    }
+
+    fn keep(&mut self, data: &[u8]) -> Result<(), Broken> {
+        keep(&mut self.body, data, self.terms)
+    }
+
+    /// The connection has ended, in good order or not: whether that ends the response too.
+    fn end(&self, meter: &Meter, orderly: bool) -> Result<(), Broken> {
+        let (fault, why) = match &self.head {
+            Some(Head { framing: Framing::Close, .. }) if orderly => return Ok(()),
+            Some(_) => (Fault::TRUNCATED_BODY, "connection closed in the middle of the body"),
+            None if meter.has_read() => {
+                (Fault::TRUNCATED_HEADERS, "connection closed in the middle of the response's head")
+            }
+            None => return Err(closed_before_response()),
+        };
+        Err(Broken { fault, why: why.to_owned() })
+    }
+
+    fn too_large(&self) -> Broken {
+        too_large(self.terms)
+    }
+
+    fn leaves_connection_usable(&self) -> bool {
+        !self.surplus && self.head.as_ref().is_some_and(|head| head.keeps_alive)
+    }
+
+    fn doing(&self, unsent: bool) -> &'static str {
+        match (unsent, &self.head) {
+            (true, _) => "while sending",
+            (false, None) => "while waiting for the response",
+            (false, Some(_)) => "while receiving the body",
+        }
+    }
+}
+
+fn keep(body: &mut BytesMut, data: &[u8], terms: &Terms) -> Result<(), Broken> {
+    if terms.discard_body {
+        return Ok(());
+    }
+    if (body.len() + data.len()) as u64 > terms.max_body {
+        return Err(too_large(terms));
+    }
+    body.extend_from_slice(data);
+    Ok(())
+}
+
+fn too_large(terms: &Terms) -> Broken {
+    Broken { fault: Fault::BODY_TOO_LARGE, why: format!("the body is longer than {} bytes", terms.max_body) }
+}
+
+/// A timer that is set once and then left alone: it is not moved for each request, but looked at when it goes off, and
+/// set anew then if its time has not come. A VU that makes a thousand requests a second touches it once a minute.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom it wakes.
+    waker: Option<Waker>,
+}
+
+impl Alarm {
+    /// Whether the deadline has passed; if not, `cx` is woken when it has.
+    fn is_due(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
+        let deadline = tokio::time::Instant::from_std(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        loop {
+            if sleep.is_elapsed() {
+                if tokio::time::Instant::now() >= deadline {
+                    return true;
+                }
+                sleep.as_mut().reset(deadline);
+                self.waker = None;
+            } else if sleep.deadline() > deadline {
+                sleep.as_mut().reset(deadline);
+                self.waker = None;
+            }
+            if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return false;
+            }
+            if sleep.as_mut().poll(cx).is_pending() {
+                self.waker = Some(cx.waker().clone());
+                return false;
+            }
+        }
+    }
+}
