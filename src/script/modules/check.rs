@@ -42,6 +42,17 @@ const DOCS: &[FunctionDoc] = &[
         example: "assert_eq(check(1, #{ \"is one\": |n| n == 1 }, #{ area: \"arithmetic\" }), true);",
     },
     FunctionDoc {
+        signature: "check(value, name, held) -> bool",
+        summary: "Counts one condition that is already decided: the quickest form, and the one for names that are put together.",
+        parameters: &[
+            ("value", "What was tested."),
+            ("name", "The condition's name."),
+            ("held", "Whether it held."),
+        ],
+        errors: "When `held` is neither true nor false.",
+        example: "let code = 200;\nassert_eq(check((), `status is ${code}`, code == 200), true);",
+    },
+    FunctionDoc {
         signature: "group(name, body) -> any",
         summary: "Runs a function as a named part of the journey: requests and checks in it carry the group, and `group_duration` records how long it took.",
         parameters: &[("name", "The group's name, without `::`."), ("body", "A function without parameters.")],
@@ -73,6 +84,11 @@ fn register(engine: &mut Engine, context: &HostContext) {
     engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
         let tags = tag_set(&host, &tags)?;
         check(&host, &call, &value, &conditions, tags)
+    });
+    let host = context.clone();
+    engine.register_fn("check", move |_: Dynamic, name: ImmutableString, held: bool| {
+        count(&host, &name, held, 0);
+        held
     });
     let host = context.clone();
     engine.register_fn("group", move |call: NativeCallContext, name: ImmutableString, body: FnPtr| {
@@ -113,7 +129,6 @@ fn check(
     conditions: &Map,
     tags: u32,
 ) -> Result<bool, Box<EvalAltResult>> {
-    let vu = host.vu();
     let mut all = true;
     for (name, condition) in conditions {
         let held = match condition.read_lock::<FnPtr>() {
@@ -125,12 +140,17 @@ fn check(
             return Err(host_error(format!("check `{name}` must be true or false, this is {found}")));
         };
         all &= held;
-        if let Some((recorder, series)) = host.recording() {
-            let series = series.borrow_mut().check(recorder, vu.scenario.index, vu.group.get(), tags, name);
-            recorder.rate(series, held);
-        }
+        count(host, name, held, tags);
     }
     Ok(all)
+}
+
+fn count(host: &HostContext, name: &str, held: bool, tags: u32) {
+    if let Some((recorder, series)) = host.recording() {
+        let vu = host.vu();
+        let series = series.borrow_mut().check(recorder, vu.scenario.index, vu.group.get(), tags, name);
+        recorder.rate(series, held);
+    }
 }
 
 /// Leaves the group however its body ends: also when the script's stack is unwound.

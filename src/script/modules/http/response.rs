@@ -91,7 +91,12 @@ impl Response {
         if let Some(text) = self.0.text.get() {
             return Ok(text.clone());
         }
-        let text = ImmutableString::from(&*String::from_utf8_lossy(self.body()?));
+        let body = self.body()?;
+        // Validating whole is several times faster than looking for bad bytes, and bodies are mostly good.
+        let text = match std::str::from_utf8(body) {
+            Ok(text) => ImmutableString::from(text),
+            Err(_) => ImmutableString::from(&*String::from_utf8_lossy(body)),
+        };
         Ok(self.0.text.get_or_init(|| text).clone())
     }
 
