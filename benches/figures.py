@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""The figures of whole processes: loadr side by side with others, and loadr's own costs.
+
+    cargo build --release
+    python3 benches/figures.py throughput     CPU time a request, against wrk and oha where they are installed
+    python3 benches/figures.py memory         memory a virtual user, 5,000 of them thinking a second between requests
+    python3 benches/figures.py ready          10,000 virtual users: ready within the first second, asleep for nothing
+    python3 benches/figures.py growth         memory after 500,000 and after 5,000,000 requests
+    python3 benches/figures.py cold           from the start of the process to its first request
+    python3 benches/figures.py demo           what the demo server costs beside what loadr costs, journey by journey
+    python3 benches/figures.py all
+
+Needs nginx for throughput, memory and growth: the target that costs least. All traffic stays on 127.0.0.1. The machine
+is shared and noisy: read ratios of one sitting, not single figures.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOADR = os.environ.get("LOADR_BIN", os.path.join(ROOT, "target", "release", "loadr"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+TICK = os.sysconf("SC_CLK_TCK")
+
+GET = """const URL = env("URL");
+fn journey() {
+    let res = http::get(URL, #{ name: "root" });
+    check(res, #{ "is 200": |r| r.status == 200 });
+}
+"""
+
+THINK = GET.replace("    check(", "    sleep(1.s);\n    check(")
+
+NGINX = """worker_processes 1;
+pid %(dir)s/nginx.pid;
+error_log %(dir)s/error.log;
+daemon off;
+events { worker_connections 20000; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  keepalive_timeout 3600s;
+  server {
+    listen 127.0.0.1:%(port)d backlog=4096;
+    location / { default_type text/plain; return 200 "%(body)s"; }
+  }
+}
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port):
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    sys.exit(f"nothing listens on port {port}")
+
+
+class Server:
+    """A child process that serves until the block ends."""
+
+    def __init__(self, command, port):
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.port = port
+
+    def __enter__(self):
+        wait_for(self.port)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def nginx(directory):
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    if not os.path.exists(program):
+        sys.exit("nginx is not installed; these figures need it")
+    port = free_port()
+    path = os.path.join(directory, "nginx.conf")
+    with open(path, "w") as config:
+        config.write(NGINX % {"dir": directory, "port": port, "body": "0123456789" * 10})
+    return Server([program, "-c", path, "-p", directory], port)
+
+
+def measured(command, env=None):
+    """User and system seconds, peak memory in KB and wall seconds of a command, with what it printed."""
+    began = time.monotonic()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(env or {})})
+        _, status, usage = os.wait4(process.pid, 0)
+        out.seek(0)
+        text = out.read()
+    wall = time.monotonic() - began
+    return usage.ru_utime, usage.ru_stime, usage.ru_maxrss, wall, text, os.waitstatus_to_exitcode(status)
+
+
+def loadr(directory, script, url, *flags):
+    path = os.path.join(directory, "journey.rhai")
+    with open(path, "w") as file:
+        file.write(script)
+    export = os.path.join(directory, "summary.json")
+    command = [LOADR, "run", path, "-e", f"URL={url}", "--quiet", "--summary-export", export, *flags]
+    user, system, memory, wall, text, code = measured(command)
+    if code != 0:
+        sys.exit(f"loadr exited with {code}:\n{text}")
+    with open(export) as file:
+        return user, system, memory, wall, json.load(file)
+
+
+def row(name, user, system, requests, base=None):
+    cpu = (user + system) * 1e6 / requests
+    ratio = f"  {cpu / base:.2f} x wrk" if base else ""
+    print(f"  {name:6} {cpu:6.2f} us/request (user {user * 1e6 / requests:.2f}, system {system * 1e6 / requests:.2f}), "
+          f"{requests / 1000:.0f} k requests{ratio}")
+    return cpu
+
+
+def throughput(directory):
+    print(f"throughput: GET of 100 bytes over keep-alive from one nginx worker, 50 connections, {SECONDS} s a run")
+    oha = shutil.which("oha") or os.environ.get("OHA_BIN")
+    with nginx(directory) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        for _ in range(ROUNDS):
+            base = None
+            if shutil.which("wrk"):
+                user, system, _, _, text, _ = measured(["wrk", "-t1", "-c50", f"-d{SECONDS}", url])
+                base = row("wrk", user, system, int(re.search(r"(\d+) requests in", text)[1]))
+            if oha:
+                command = [oha, "--no-tui", "-c", "50", "-z", f"{SECONDS}s", "--output-format", "json", url]
+                user, system, _, _, text, code = measured(command, {"TOKIO_WORKER_THREADS": "1"})
+                if code != 0:
+                    command = [oha, "--no-tui", "-c", "50", "-z", f"{SECONDS}s", "-j", url]
+                    user, system, _, _, text, code = measured(command, {"TOKIO_WORKER_THREADS": "1"})
+                statuses = json.loads(text[text.index("{"):])["statusCodeDistribution"]
+                row("oha", user, system, sum(statuses.values()), base)
+            user, system, memory, _, report = loadr(
+                directory, GET, url, "--vus", "50", "--duration", f"{SECONDS}s", "--threads", "1")
+            row("loadr", user, system, report["metrics"]["http_reqs"]["count"], base)
+
+
+def memory(directory):
+    with nginx(directory) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        flags = ("--vus", "5000", "--duration", "15s")
+        user, system, peak, wall, report = loadr(directory, THINK, url, *flags)
+        requests = report["metrics"]["http_reqs"]["count"]
+        print(f"memory: 5,000 VUs, a second between requests: {peak / 5000:.1f} KB a VU in all at the peak "
+              f"({peak / 1000:.0f} MB, {requests:.0f} requests in {wall:.0f} s)")
+
+
+def ready(directory):
+    path = os.path.join(directory, "asleep.rhai")
+    with open(path, "w") as file:
+        file.write('const PAUSE = parse_float(env("PAUSE"));\nfn journey() { sleep(PAUSE); }\n')
+    costs = []
+    for seconds in (4, 16):
+        export = os.path.join(directory, "summary.json")
+        command = [LOADR, "run", path, "--vus", "10000", "--duration", f"{seconds}s", "--quiet", "--allow-failure",
+                   "--summary-export", export, "-e", f"PAUSE={seconds}"]
+        user, system, peak, _, text, code = measured(command)
+        if code != 0:
+            sys.exit(f"loadr exited with {code}:\n{text}")
+        costs.append(user + system)
+        with open(export) as file:
+            first = json.load(file)["series"]["points"][0]
+    print(f"ready: {first['vus']:.0f} of 10,000 VUs run at the end of the first second; {peak / 10000:.1f} KB a VU; "
+          f"CPU of the whole run: {costs[0]:.2f} s when it lasts 4 s, {costs[1]:.2f} s when it lasts 16 s")
+
+
+def growth(directory):
+    peaks = []
+    with nginx(directory) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        for count in (500_000, 5_000_000):
+            flags = ("--vus", "50", "--iterations", str(count), "--threads", "1")
+            _, _, peak, wall, _ = loadr(directory, GET, url, *flags)
+            peaks.append(peak)
+            print(f"growth: {count:,} requests: {peak / 1000:.1f} MB at the peak ({wall:.0f} s)")
+    print(f"growth: {(peaks[1] - peaks[0]) / 1000:+.1f} MB from ten times the requests")
+
+
+def cold(directory):
+    listener = socket.create_server(("127.0.0.1", 0))
+    path = os.path.join(directory, "cold.rhai")
+    with open(path, "w") as file:
+        file.write('import "std/auth" as auth;\nfn journey() { http::get(env("URL")); }\n')
+    times = []
+    for _ in range(15):
+        began = time.perf_counter()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        process = subprocess.Popen([LOADR, "run", path, "-e", f"URL={url}", "--quiet"], stdout=subprocess.DEVNULL)
+        connection, _ = listener.accept()
+        connection.recv(4096)
+        times.append((time.perf_counter() - began) * 1e3)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        process.wait()
+        connection.close()
+    times.sort()
+    print(f"cold: first request after {times[len(times) // 2]:.1f} ms (least {times[0]:.1f}, most {times[-1]:.1f})")
+
+
+def demo(directory):
+    port = free_port()
+    with Server([LOADR, "demo", "--listen", f"127.0.0.1:{port}", "--threads", "1"], port) as server:
+        for script in ("quickstart", "shop", "api"):
+            export = os.path.join(directory, "summary.json")
+            before = server.cpu()
+            command = [LOADR, "run", os.path.join(ROOT, "scripts", f"{script}.rhai"), "--quiet", "--threads", "1",
+                       "-e", f"BASE_URL=http://127.0.0.1:{port}", "--vus", "400", "--summary-export", export]
+            user, system, _, _, text, _ = measured(command)
+            served = server.cpu() - before
+            with open(export) as file:
+                requests = json.load(file)["metrics"]["http_reqs"]["count"]
+            own, other = (user + system) * 1e6 / requests, served * 1e6 / requests
+            print(f"demo: {script}: loadr {own:.1f} us/request, demo server {other:.1f}: {own / other:.1f} times")
+
+
+def main():
+    known = {f.__name__: f for f in (throughput, memory, ready, growth, cold, demo)}
+    wanted = sys.argv[1:] or ["help"]
+    if wanted == ["all"]:
+        wanted = list(known)
+    if any(name not in known for name in wanted):
+        sys.exit(__doc__)
+    if not os.path.exists(LOADR):
+        sys.exit(f"{LOADR} is not there: cargo build --release")
+    for name in wanted:
+        with tempfile.TemporaryDirectory() as directory:
+            known[name](directory)
+
+
+if __name__ == "__main__":
+    main()
