@@ -69,7 +69,6 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints an error where errors go.
-#[expect(clippy::print_stderr, reason = "the command line is where errors are told")]
 pub(crate) fn complain(text: &str) {
     anstream::eprintln!("{text}");
 }
