@@ -138,6 +138,10 @@ const ABSENCES: &[Absence] = &[
     },
 ];
 
+/// The patterns of [`ABSENCES`], in its order.
+static ABSENT: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| ABSENCES.iter().map(|absence| Regex::new(absence.pattern).expect("a pattern")).collect());
+
 /// The most lines of code a file has before its tests.
 const LINES_MAX: usize = 600;
 
@@ -323,12 +327,12 @@ fn examine(path: &str, text: &str) -> Vec<String> {
         complain(1, format!("{lines} lines, of at most {lines_max}: split the file by what it does"));
     }
     examine_layers(below_src, &code[..tests_at], &mut |at, what| complain(line_of(&code, at), what));
-    for Absence { pattern, from, except, in_tests, advice } in ABSENCES {
+    for (Absence { from, except, in_tests, advice, .. }, pattern) in ABSENCES.iter().zip(ABSENT.iter()) {
         let is_meant =
             from.iter().any(|place| lies_in(below_src, place)) && !except.iter().any(|place| lies_in(below_src, place));
         if is_meant {
             let judged = if *in_tests { &code[..] } else { &code[..tests_at] };
-            for found in Regex::new(pattern).expect("a pattern").find_iter(judged) {
+            for found in pattern.find_iter(judged) {
                 complain(line_of(judged, found.start()), format!("`{}`: {advice}", found.as_str()));
             }
         }
