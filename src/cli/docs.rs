@@ -19,7 +19,6 @@ pub struct DocsArgs {
 }
 
 /// Runs the command.
-#[expect(clippy::print_stdout, reason = "printing is what this command is for")]
 pub fn run(args: &DocsArgs) -> Exit {
     let text = match &args.name {
         _ if args.markdown => reference(),

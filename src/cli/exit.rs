@@ -28,6 +28,20 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, by rising number.
+    pub const ALL: &[Self] = &[
+        Self::Passed,
+        Self::Failed,
+        Self::Usage,
+        Self::ThresholdsFailed,
+        Self::SetupTimeout,
+        Self::TeardownTimeout,
+        Self::InvalidConfig,
+        Self::Interrupted,
+        Self::ScriptError,
+        Self::ScriptAborted,
+    ];
+
     /// The number.
     #[must_use]
     pub fn code(self) -> u8 {

@@ -33,11 +33,17 @@ enum Command {
     Docs(docs::DocsArgs),
 }
 
+/// The whole command line as data: what completions, and tests of documentation, are made from.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// The program.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let matches = match Cli::command().try_get_matches_from(&arguments) {
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             // Help and version go to stdout and are no error; clap knows which is which.
@@ -69,7 +75,6 @@ pub fn main() -> ExitCode {
 }
 
 /// Prints an error where errors go.
-#[expect(clippy::print_stderr, reason = "the command line is where errors are told")]
 pub(crate) fn complain(text: &str) {
     anstream::eprintln!("{text}");
 }
@@ -80,6 +85,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -172,7 +172,6 @@ const SWITCHES: &[&str] = &[
 ];
 
 /// Runs the command. `shown` is the command line as it is told in the report.
-#[expect(clippy::print_stdout, reason = "the summary is what stdout is for")]
 pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if args.outputs.iter().any(|spec| spec == "help") {
         for format in output::FORMATS {

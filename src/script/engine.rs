@@ -219,10 +219,10 @@ fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, c
             return Ok(None);
         }
         // In init, and in functions of imported files, the constants of that file; else those of the script.
-        if let Some(own) = &context.global_runtime_state().constants {
-            if let Some(value) = own.borrow().get(name) {
-                return Ok(Some(value.clone()));
-            }
+        if let Some(own) = &context.global_runtime_state().constants
+            && let Some(value) = own.borrow().get(name)
+        {
+            return Ok(Some(value.clone()));
         }
         Ok(constants.borrow().get(name).cloned())
     });

@@ -1,3 +1,5 @@
+//! Runs of a few seconds, made of snapshots by hand: what the collector says of them.
+
 use super::*;
 use crate::fault::Side;
 use crate::metric::registry::{Recorder, SeriesLimits};

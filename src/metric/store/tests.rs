@@ -1,3 +1,5 @@
+//! Snapshots absorbed by a store: sums, distributions, sub-metrics, bounds.
+
 use hdrhistogram::Histogram;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Thresholds, as tables: what users write, and the judgement or the complaint that comes of it.
+
 use std::sync::Arc;
 
 use super::super::registry::{Recorder, SeriesLimits};

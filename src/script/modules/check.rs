@@ -44,11 +44,7 @@ const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
         signature: "check(value, name, held) -> bool",
         summary: "Counts one condition that is already decided: the quickest form, and the one for names that are put together.",
-        parameters: &[
-            ("value", "What was tested."),
-            ("name", "The condition's name."),
-            ("held", "Whether it held."),
-        ],
+        parameters: &[("value", "What was tested."), ("name", "The condition's name."), ("held", "Whether it held.")],
         errors: "When `held` is neither true nor false.",
         example: "let code = 200;\nassert_eq(check((), `status is ${code}`, code == 200), true);",
     },

@@ -212,15 +212,15 @@ fn headers(map: &Map, headers: &mut HeaderMap) -> ScriptResult<()> {
 }
 
 fn auth(value: &Dynamic) -> ScriptResult<(String, String)> {
-    if let Some(text) = value.read_lock::<ImmutableString>() {
-        if let Some((user, password)) = text.split_once(':') {
-            return Ok((user.to_owned(), password.to_owned()));
-        }
+    if let Some(text) = value.read_lock::<ImmutableString>()
+        && let Some((user, password)) = text.split_once(':')
+    {
+        return Ok((user.to_owned(), password.to_owned()));
     }
-    if let Some(map) = value.read_lock::<Map>() {
-        if let (Some(user), Some(password)) = (map.get("user"), map.get("password")) {
-            return Ok((user.to_string(), password.to_string()));
-        }
+    if let Some(map) = value.read_lock::<Map>()
+        && let (Some(user), Some(password)) = (map.get("user"), map.get("password"))
+    {
+        return Ok((user.to_string(), password.to_string()));
     }
     Err(host_error("`auth` must be `#{ user: \"...\", password: \"...\" }` or the text `user:password`"))
 }
