@@ -213,8 +213,7 @@ impl Lines {
 
     fn wait_for(&self, part: &str) -> bool {
         let text = self.state.0.lock().expect("no panic");
-        let (text, _) =
-            self.state.1.wait_timeout_while(text, PATIENCE, |text| !text.contains(part)).expect("no panic");
+        let (text, _) = self.state.1.wait_timeout_while(text, PATIENCE, |text| !text.contains(part)).expect("no panic");
         text.contains(part)
     }
 

@@ -31,7 +31,8 @@ fn a_later_source_wins_default_script_file_environment_flag() {
 
 #[test]
 fn an_override_leaves_the_other_options_alone() {
-    let options = with_options("vus: 3, iterations: 12, thresholds: #{ checks: [\"rate==1\"] }, tags: #{ team: \"a\" }");
+    let options =
+        with_options("vus: 3, iterations: 12, thresholds: #{ checks: [\"rate==1\"] }, tags: #{ team: \"a\" }");
     let ran = Loadr::script(&options).flags("--vus 2").run().expect(0);
     assert_eq!((ran.count("iterations"), ran.report().run.vus_max), (12.0, 2));
     assert_eq!(ran.report().thresholds.len(), 1);
@@ -66,14 +67,13 @@ fn lists_can_come_from_the_environment() {
 
 #[test]
 fn options_are_accepted_in_both_spellings() {
-    for (name, value) in [("maxRedirects", "0"), ("max_redirects", "0"), ("noCookiesReset", "true"), ("setupTimeout", "\"5s\"")] {
+    for (name, value) in
+        [("maxRedirects", "0"), ("max_redirects", "0"), ("noCookiesReset", "true"), ("setupTimeout", "\"5s\"")]
+    {
         Loadr::script(&with_options(&format!("{name}: {value}"))).run().expect(0);
     }
     let ran = Loadr::script(&with_options("maxRedirects: 1, max_redirects: 2")).run().expect(104);
-    assert_eq!(
-        ran.stderr,
-        "error: option `max_redirects` is given twice in the script's options, in two spellings\n"
-    );
+    assert_eq!(ran.stderr, "error: option `max_redirects` is given twice in the script's options, in two spellings\n");
 }
 
 #[test]
@@ -90,11 +90,7 @@ fn durations_have_units_or_are_texts() {
 #[test]
 fn what_makes_no_sense_is_an_error_that_names_it() {
     for (options, flags, message) in [
-        (
-            "iteration: 2",
-            "",
-            "error: unknown option `iteration` in the script's options; did you mean `iterations`?",
-        ),
+        ("iteration: 2", "", "error: unknown option `iteration` in the script's options; did you mean `iterations`?"),
         ("vus: 0, iterations: 1", "", "error: option `vus` in the script's options: expected at least 1 VU, found 0"),
         (
             "vus: \"many\"",
@@ -104,12 +100,12 @@ fn what_makes_no_sense_is_an_error_that_names_it() {
         (
             "duration: \"soon\"",
             "",
-            "error: option `duration` in the script's options: expected a duration such as `500ms`, `1.5s` or `1m30s`, found `soon`",
+            "error: option `duration` in the script's options: expected a duration such as `30s`, `1m30s` or `500ms`, found `soon`",
         ),
         (
             "scenarios: #{ a: #{ executor: \"constant-vu\", duration: \"1s\" } }",
             "",
-            "error: option `scenarios.a.executor` in the script's options: there is no executor `constant-vu`; did you mean `constant-vus`?",
+            "error: option `scenarios.a.executor` in the script's options: unknown executor `constant-vu`; did you mean `constant-vus`?",
         ),
         (
             "scenarios: #{ a: #{ executor: \"constant-vus\", vus: 2 } }",
@@ -121,15 +117,35 @@ fn what_makes_no_sense_is_an_error_that_names_it() {
             "",
             "error: scenario `a`: function `jorney` is not in the script; did you mean `journey`?",
         ),
-        ("stages: [], iterations: 2", "", "error: options `stages` and `iterations` in the script's options exclude each other: stages say how many VUs there are, not how many iterations"),
-        ("iterations: 2", "--vus 3", "error: scenario `default`: 2 iterations for 3 VUs; expected at least one for each VU"),
+        (
+            "stages: [\"1s:1\"], iterations: 2",
+            "",
+            "error: options `stages` and `iterations` in the script's options exclude each other: stages say how many VUs there are, not how many iterations",
+        ),
+        (
+            "iterations: 2, vus: 3",
+            "",
+            "error: scenario `default`: 2 iterations for 3 VUs; expected at least one for each VU",
+        ),
         ("", "--stage 10", "error: --stage `10`: expected a duration and a number such as `30s:200`"),
-        ("", "--threshold checks", "error: --threshold `checks`: expected a metric and an expression such as `http_req_duration: p(95)<500`"),
+        (
+            "",
+            "--threshold checks",
+            "error: --threshold `checks`: expected a metric and an expression such as `http_req_duration: p(95)<500`",
+        ),
         ("", "-e NAME", "error: -e `NAME`: expected KEY=VALUE"),
         ("", "--tag x", "error: --tag `x`: expected KEY=VALUE"),
-        ("", "--config missing.json", "error: can't read the config file `missing.json`: No such file or directory (os error 2)"),
+        (
+            "",
+            "--config missing.json",
+            "error: can't read the config file `missing.json`: No such file or directory (os error 2)",
+        ),
         ("", "--threads 0", "error: option `threads` in the command line: expected 1 to 1024 threads, found 0"),
-        ("rps: 5", "", "error: option `rps` is not supported yet by this version of loadr (given in the script's options)"),
+        (
+            "rps: 5",
+            "",
+            "error: option `rps` is not supported yet by this version of loadr (given in the script's options)",
+        ),
     ] {
         let ran = Loadr::script(&with_options(options)).flags(flags).run().expect(104);
         assert_eq!(ran.stderr, format!("{message}\n"), "{options} {flags}");
@@ -193,7 +209,7 @@ fn request_options_come_from_flags() {
 fn a_misspelt_flag_or_command_is_a_usage_error_with_the_nearest_name() {
     let ran = Loadr::script(CHECKING).flags("--iteratons 2").run().expect(2);
     assert!(ran.stderr.contains("'--iterations'"), "{ran}");
-    let ran = Loadr::new().flags("rnu x.rhai").run().expect(2);
+    let ran = Loadr::new().flags("runn x.rhai").run().expect(2);
     assert!(ran.stderr.contains("'run'"), "{ran}");
     let ran = Loadr::new().run().expect(2);
     assert!(ran.stderr.contains("Usage: loadr"), "{ran}");
@@ -201,4 +217,11 @@ fn a_misspelt_flag_or_command_is_a_usage_error_with_the_nearest_name() {
     assert!(ran.stdout.contains("Usage: loadr") && ran.stderr.is_empty(), "{ran}");
     let ran = Loadr::new().flags("--version").run().expect(0);
     assert_eq!(ran.stdout, format!("loadr {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn vus_that_have_nothing_to_do_are_cut_and_told() {
+    let ran = Loadr::script(&with_options("iterations: 2")).flags("--vus 3").run().expect(0);
+    assert_eq!(ran.report().run.vus_max, 2);
+    assert_eq!(ran.report().warnings, ["3 VUs cut to 2, as there are only 2 iterations"]);
 }

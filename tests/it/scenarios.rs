@@ -36,7 +36,8 @@ fn shared_iterations_are_made_exactly_as_often_as_planned() {
 
 #[test]
 fn iterations_in_a_scenario_are_numbered_without_gaps() {
-    let ran = Loadr::script(&script("#{ vus: 4, iterations: 40 }")).var("PRINT", 1).flags("--threads 2").run().expect(0);
+    let ran =
+        Loadr::script(&script("#{ vus: 4, iterations: 40 }")).var("PRINT", 1).flags("--threads 2").run().expect(0);
     let mut numbers: Vec<u64> =
         ran.prints().iter().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     numbers.sort_unstable();
@@ -62,7 +63,10 @@ fn iterations_per_vu_are_made_by_each_vu() {
 #[test]
 fn constant_vus_run_until_their_time_is_over() {
     let text = format!("{}\nfn pause(vu) {{ sleep(5.ms); journey(vu); }}", script("#{}"));
-    let text = text.replace("#{};", "#{ scenarios: #{ a: #{ executor: \"constant-vus\", exec: \"pause\", vus: 3, duration: \"1s\" } } };");
+    let text = text.replace(
+        "#{};",
+        "#{ scenarios: #{ a: #{ executor: \"constant-vus\", exec: \"pause\", vus: 3, duration: \"1s\" } } };",
+    );
     let ran = Loadr::script(&text).flags("--threads 2").run().expect(0);
     let report = ran.report();
     assert!(ran.count("iterations") >= 3.0, "{ran}");
@@ -197,4 +201,17 @@ fn an_iteration_within_its_grace_is_finished() {
     "#;
     let ran = Loadr::script(text).run().expect(0);
     assert_eq!((ran.count("iterations"), ran.report().generator.interrupted_iterations), (2.0, 0), "{ran}");
+}
+
+#[test]
+fn vus_of_a_run_shorter_than_a_second_are_counted() {
+    let text = r#"
+        const options = #{ scenarios: #{
+            a: #{ executor: "per-vu-iterations", vus: 3, iterations: 1 },
+            b: #{ executor: "per-vu-iterations", vus: 2, iterations: 1 },
+        }, thresholds: #{ vus: ["max==5"], vus_max: ["value==5"] } };
+        fn journey() { sleep(50.ms); check(1, #{ one: |n| n == 1 }); }
+    "#;
+    let ran = Loadr::script(text).flags("--threads 2").run().expect(0);
+    assert!(ran.stdout.contains("vus         5 at most"), "{ran}");
 }
