@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -46,6 +46,13 @@ impl Loadr {
         new
     }
 
+    /// `loadr run PATH --summary-export summary.json`, for a script that is there already.
+    pub fn export_of(path: &str) -> Self {
+        let mut new = Self::new().args(["run", path, "--summary-export", "summary.json"]);
+        new.export = true;
+        new
+    }
+
     /// `loadr run script.rhai` without an export.
     pub fn script_without_export(text: &str) -> Self {
         Self::new().file("script.rhai", text).args(["run", "script.rhai"])
@@ -79,11 +86,6 @@ impl Loadr {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
-    }
-
-    /// The run's directory.
-    pub fn directory(&self) -> &Path {
-        self.directory.path()
     }
 
     /// Runs it to its end.
