@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::demo::{self, DemoConfig};
 use crate::engine::{self, Control, EngineError, RunOutcome, RunSpec};
-use crate::event::{LogLine, RunEvent, Warning};
+use crate::event::{LogLevel, LogLine, RunEvent, Warning};
 use crate::metric::threshold::Threshold;
 use crate::output::{self, Fanout, Named, OutputError};
 use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
@@ -32,6 +32,8 @@ pub struct SessionSpec {
     pub outputs: Vec<Named>,
     /// The command line, to be told in the report.
     pub args: Vec<String>,
+    /// Tell lines of the level `debug` too.
+    pub verbose: bool,
 }
 
 /// Why there is no run.
@@ -147,6 +149,7 @@ impl Session {
             spec.env.entry("BASE_URL".into()).or_insert_with(|| demo.base_url());
         }
         let announcer = Announcer::new();
+        let verbose = spec.verbose;
         let drawn = fastrand::u64(..=u64::from(u32::MAX));
         let load = |seed| {
             let teller = announcer.clone();
@@ -154,7 +157,11 @@ impl Session {
                 path: spec.script.clone(),
                 env: spec.env.clone(),
                 seed,
-                log: Arc::new(move |line: LogLine| teller.tell(RunEvent::Log(line))),
+                log: Arc::new(move |line: LogLine| {
+                    if line.level > LogLevel::Debug || verbose {
+                        teller.tell(RunEvent::Log(line));
+                    }
+                }),
             })
             .map_err(SessionError::Script)
         };
@@ -251,9 +258,7 @@ fn thresholds(plan: &Plan, script: &Script) -> Result<Vec<Threshold>, SessionErr
                 threshold.delay_abort_eval = option.delay_abort_eval;
                 parsed.push(threshold);
             }
-            Err(error) => {
-                errors.push(format!("error: threshold `{}: {}`: {error}", option.metric, option.expression));
-            }
+            Err(error) => errors.push(format!("error: {error}")),
         }
     }
     if errors.is_empty() { Ok(parsed) } else { Err(SessionError::Thresholds(errors)) }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde_json::{Map, Value};
@@ -47,7 +48,7 @@ pub struct RunArgs {
     pub seed: Option<String>,
 
     /// Start the demo shop on a free port, and give its address to the script as BASE_URL
-    #[arg(long, env = "LOADR_DEMO", help_heading = "Script")]
+    #[arg(long, env = "LOADR_DEMO", value_parser = BoolishValueParser::new(), help_heading = "Script")]
     pub demo: bool,
     /// A variable for the script's `env`: `-e BASE_URL=http://127.0.0.1:8080`; may be repeated
     #[arg(short = 'e', long = "env", value_name = "KEY=VALUE", help_heading = "Script")]
@@ -56,10 +57,10 @@ pub struct RunArgs {
     #[arg(short = 'c', long, env = "LOADR_CONFIG", value_name = "FILE", help_heading = "Script")]
     pub config: Option<PathBuf>,
     /// Skip `setup`
-    #[arg(long, env = "LOADR_NO_SETUP", help_heading = "Script")]
+    #[arg(long, env = "LOADR_NO_SETUP", value_parser = BoolishValueParser::new(), help_heading = "Script")]
     pub no_setup: bool,
     /// Skip `teardown`
-    #[arg(long, env = "LOADR_NO_TEARDOWN", help_heading = "Script")]
+    #[arg(long, env = "LOADR_NO_TEARDOWN", value_parser = BoolishValueParser::new(), help_heading = "Script")]
     pub no_teardown: bool,
     /// How long `setup` may take
     #[arg(long, env = "LOADR_SETUP_TIMEOUT", value_name = "D", help_heading = "Script")]
@@ -69,25 +70,28 @@ pub struct RunArgs {
     pub teardown_timeout: Option<String>,
 
     /// What must hold: `http_req_duration{name:item}: p(95)<500`; may be repeated
-    #[arg(long = "threshold", value_name = "METRIC: EXPR", help_heading = "Results")]
+    #[arg(long = "threshold", env = "LOADR_THRESHOLDS", value_name = "METRIC: EXPR", help_heading = "Results")]
     pub thresholds: Vec<String>,
     /// A tag for every series of the run: `team=shop`; may be repeated
-    #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "Results")]
+    #[arg(long = "tag", env = "LOADR_TAGS", value_name = "KEY=VALUE", help_heading = "Results")]
     pub tags: Vec<String>,
     /// Where results go, besides the summary; may be repeated. `--out help` lists the formats
-    #[arg(short = 'o', long = "out", value_name = "FORMAT[=DEST]", help_heading = "Results")]
+    #[arg(short = 'o', long = "out", env = "LOADR_OUT", value_name = "FORMAT[=DEST]", help_heading = "Results")]
     pub outputs: Vec<String>,
     /// Write the summary as JSON
     #[arg(long, env = "LOADR_SUMMARY_EXPORT", value_name = "FILE", help_heading = "Results")]
     pub summary_export: Option<PathBuf>,
     /// Let a run pass in which nothing worked
-    #[arg(long, env = "LOADR_ALLOW_FAILURE", help_heading = "Results")]
+    #[arg(long, env = "LOADR_ALLOW_FAILURE", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub allow_failure: bool,
     /// Print errors and the summary, no progress
-    #[arg(short = 'q', long, env = "LOADR_QUIET", help_heading = "Results")]
+    #[arg(short = 'q', long, env = "LOADR_QUIET", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub quiet: bool,
+    /// Print what scripts log for debugging too, and the first failure of each kind as it comes
+    #[arg(short = 'v', long, env = "LOADR_VERBOSE", value_parser = BoolishValueParser::new(), help_heading = "Results")]
+    pub verbose: bool,
     /// No colours
-    #[arg(long, env = "LOADR_NO_COLOR", help_heading = "Results")]
+    #[arg(long, env = "LOADR_NO_COLOR", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub no_color: bool,
 
     /// How long a request may take
@@ -100,25 +104,25 @@ pub struct RunArgs {
     #[arg(long, env = "LOADR_USER_AGENT", value_name = "TEXT", help_heading = "Requests")]
     pub user_agent: Option<String>,
     /// Accept any certificate
-    #[arg(long, env = "LOADR_INSECURE_SKIP_TLS_VERIFY", help_heading = "Requests")]
+    #[arg(long, env = "LOADR_INSECURE_SKIP_TLS_VERIFY", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub insecure_skip_tls_verify: bool,
     /// Open a connection for each request
-    #[arg(long, env = "LOADR_NO_CONNECTION_REUSE", help_heading = "Requests")]
+    #[arg(long, env = "LOADR_NO_CONNECTION_REUSE", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub no_connection_reuse: bool,
     /// Open new connections in each iteration
-    #[arg(long, env = "LOADR_NO_VU_CONNECTION_REUSE", help_heading = "Requests")]
+    #[arg(long, env = "LOADR_NO_VU_CONNECTION_REUSE", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub no_vu_connection_reuse: bool,
     /// Keep cookies from iteration to iteration
-    #[arg(long, env = "LOADR_NO_COOKIES_RESET", help_heading = "Requests")]
+    #[arg(long, env = "LOADR_NO_COOKIES_RESET", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub no_cookies_reset: bool,
     /// Read bodies but do not keep them
-    #[arg(long, env = "LOADR_DISCARD_RESPONSE_BODIES", help_heading = "Requests")]
+    #[arg(long, env = "LOADR_DISCARD_RESPONSE_BODIES", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub discard_response_bodies: bool,
     /// The most bytes of a body that are kept
     #[arg(long, env = "LOADR_MAX_BODY", value_name = "BYTES", help_heading = "Requests")]
     pub max_body: Option<String>,
     /// Make a failed request an exception
-    #[arg(short = 'w', long, env = "LOADR_THROW", help_heading = "Requests")]
+    #[arg(short = 'w', long, env = "LOADR_THROW", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub throw: bool,
 
     /// Worker threads [default: one a core]
@@ -256,14 +260,22 @@ fn session_spec(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Res
         .collect();
     env.extend(pairs("-e", &args.env)?);
     let mut outputs = vec![output::progress(ProgressOptions { quiet: args.quiet, no_colour: args.no_color })];
-    for spec in &args.outputs {
-        outputs.push(output::open(spec).map_err(|error| error.to_string())?);
+    for spec in listed(matches, "outputs", &args.outputs, ',') {
+        outputs.push(output::open(&spec).map_err(|error| error.to_string())?);
     }
     if let Some(path) = &args.summary_export {
         let path = path.display();
         outputs.push(output::open(&format!("summary={path}")).map_err(|error| error.to_string())?);
     }
-    Ok(SessionSpec { script: args.script.clone(), layers, env, demo: args.demo, outputs, args: shown })
+    Ok(SessionSpec {
+        script: args.script.clone(),
+        layers,
+        env,
+        demo: args.demo,
+        outputs,
+        args: shown,
+        verbose: args.verbose,
+    })
 }
 
 /// The options that the environment and the flags give, each in its layer.
@@ -292,13 +304,15 @@ fn layers(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<Layer>, String> {
         });
         put("stages", stages.collect::<Result<Value, _>>()?);
     }
-    if !args.tags.is_empty() {
-        let tags = pairs("--tag", &args.tags)?;
+    let tags = listed(matches, "tags", &args.tags, ',');
+    if !tags.is_empty() {
+        let tags = pairs("--tag", &tags)?;
         put("tags", tags.into_iter().map(|(key, value)| (key, Value::String(value))).collect::<Map<_, _>>().into());
     }
-    if !args.thresholds.is_empty() {
+    let thresholds = listed(matches, "thresholds", &args.thresholds, ';');
+    if !thresholds.is_empty() {
         let mut all = Map::new();
-        for threshold in &args.thresholds {
+        for threshold in &thresholds {
             let (metric, expression) = split_threshold(threshold)?;
             let list = all.entry(metric).or_insert_with(|| Value::Array(Vec::new()));
             if let Value::Array(list) = list {
@@ -308,6 +322,18 @@ fn layers(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<Layer>, String> {
         put("thresholds", all.into());
     }
     Ok(vec![Layer { source: Source::Env, options: environment }, Layer { source: Source::Flag, options: flags }])
+}
+
+/// The values of a flag that may be repeated. A variable of the environment can't be: there they stand in one text, with
+/// `separator` between them.
+fn listed(matches: &ArgMatches, name: &str, values: &[String], separator: char) -> Vec<String> {
+    match matches.value_source(name) {
+        Some(ValueSource::EnvVariable) => {
+            let parts = values.iter().flat_map(|value| value.split(separator)).map(str::trim);
+            parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        }
+        _ => values.to_vec(),
+    }
 }
 
 /// `METRIC: EXPR`: the colon after the selector's braces, if there are any.

@@ -51,6 +51,8 @@ pub struct RunFacts {
 pub struct EngineNow {
     /// Running VUs, over all workers.
     pub vus: u64,
+    /// The most VUs that ran at one time in this second: each scenario's on each worker, added up.
+    pub vus_peak: u64,
     /// The most VUs that the run may have.
     pub vus_max: u64,
     /// Scenarios, in the order of the plan.
@@ -273,14 +275,17 @@ impl Collector {
 
     /// The engine's gauges as a source like any other.
     fn engine_snapshot(&mut self, second: u32, engine: &EngineNow) -> Snapshot {
-        let gauges = [(builtin::VUS, engine.vus), (builtin::VUS_MAX, engine.vus_max)];
-        let define =
-            |(id, (metric, _)): (u32, (_, u64))| SeriesDef { id: SeriesId(id), metric, tags: self.facts.tags.clone() };
+        let gauges = [(builtin::VUS, engine.vus, engine.vus_peak), (builtin::VUS_MAX, engine.vus_max, engine.vus_max)];
+        let define = |(id, (metric, ..)): (u32, (_, u64, u64))| SeriesDef {
+            id: SeriesId(id),
+            metric,
+            tags: self.facts.tags.clone(),
+        };
         let told = std::mem::replace(&mut self.engine_told, true);
         let new_series = if told { Vec::new() } else { (0..).zip(gauges).map(define).collect() };
-        let values = (0..).zip(gauges).map(|(id, (_, value))| {
+        let values = (0..).zip(gauges).map(|(id, (_, value, peak))| {
             let value = value as f64;
-            (SeriesId(id), SinkDelta::Gauge { last: value, min: value, max: value })
+            (SeriesId(id), SinkDelta::Gauge { last: value, min: value, max: value.max(peak as f64) })
         });
         Snapshot {
             version: SNAPSHOT_VERSION,

@@ -355,17 +355,20 @@ struct Seconds<'a> {
 impl Seconds<'_> {
     fn take(&mut self, worker: &mut Worker, second: WorkerSecond) {
         worker.seconds = second.second + 1;
-        worker.crews = second.crews;
+        let before = std::mem::replace(&mut worker.crews, second.crews);
+        for (crew, before) in worker.crews.iter_mut().zip(before) {
+            crew.vus_peak = crew.vus_peak.max(before.vus_peak);
+        }
         self.pending.push(Arc::new(second.snapshot));
     }
 
     /// Closes the open second with the snapshots of it, and of earlier ones, that have come.
-    fn close(&mut self, lead: &Lead) {
+    fn close(&mut self, lead: &mut Lead) {
         self.close_at(lead, Duration::from_secs(u64::from(self.next) + 1));
     }
 
     /// Closes the last, partial second, if anything happened in it.
-    fn close_last(&mut self, lead: &Lead, load: Duration) {
+    fn close_last(&mut self, lead: &mut Lead, load: Duration) {
         let empty = self.pending.iter().all(|snapshot| snapshot.sinks.is_empty() && snapshot.errors.is_empty());
         if !empty {
             self.pending.iter_mut().for_each(|snapshot| {
@@ -376,13 +379,17 @@ impl Seconds<'_> {
         }
     }
 
-    fn close_at(&mut self, lead: &Lead, elapsed: Duration) {
+    fn close_at(&mut self, lead: &mut Lead, elapsed: Duration) {
         self.health.process(Instant::now(), sample_process());
         let second = self.next;
         let (now, later) = std::mem::take(&mut self.pending).into_iter().partition(|s| s.second <= second);
         self.pending = later;
         let (tick, events) = self.collector.second(second, elapsed, now, self.engine_now(lead, elapsed));
         self.next += 1;
+        for crew in lead.workers.iter_mut().flat_map(|worker| &mut worker.crews) {
+            // What was its level at the end is the least that the next second's peak can be.
+            crew.vus_peak = crew.vus;
+        }
         (self.on_event)(RunEvent::Tick(Arc::new(tick)));
         events.into_iter().for_each(&mut *self.on_event);
         if let Some(reason) = self.collector.threshold_abort() {
@@ -420,7 +427,8 @@ impl Seconds<'_> {
             })
             .collect();
         let vus = scenarios.iter().map(|scenario| scenario.vus).sum();
-        EngineNow { vus, vus_max: self.plan.vus_max(), scenarios }
+        let vus_peak = lead.workers.iter().flat_map(|worker| &worker.crews).map(|crew| crew.vus_peak).sum();
+        EngineNow { vus, vus_peak, vus_max: self.plan.vus_max(), scenarios }
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct Crew {
     busy: Cell<usize>,
     working: Cell<usize>,
     present: Cell<usize>,
+    /// The most VUs that ran at one time since [`Crew::now`] was last asked.
+    peak: Cell<usize>,
     iterations: Cell<u64>,
     /// When the last iteration ended, from the load's start.
     load_ended: Cell<Duration>,
@@ -115,6 +117,8 @@ pub(super) struct Crew {
 pub(super) struct CrewNow {
     /// Running VUs.
     pub vus: u64,
+    /// The most VUs that ran at one time since this was last asked.
+    pub vus_peak: u64,
     /// Iterations that ended, with or without an error.
     pub iterations: u64,
     pub state: ScenarioState,
@@ -148,6 +152,7 @@ impl Crew {
             busy: Cell::new(0),
             working: Cell::new(0),
             present: Cell::new(0),
+            peak: Cell::new(0),
             iterations: Cell::new(0),
             load_ended: Cell::new(Duration::ZERO),
             changed: Notify::new(),
@@ -335,8 +340,15 @@ impl Crew {
         self.load_ended.get()
     }
 
+    /// Its state, and the end of the time that `vus_peak` is about.
     pub fn now(&self) -> CrewNow {
-        CrewNow { vus: self.active.get() as u64, iterations: self.iterations.get(), state: self.state.get() }
+        let vus = self.active.get();
+        CrewNow {
+            vus: vus as u64,
+            vus_peak: self.peak.replace(vus) as u64,
+            iterations: self.iterations.get(),
+            state: self.state.get(),
+        }
     }
 
     /// Counts an iteration as k6 does: a cancelled one has no duration and is not among the iterations.
@@ -358,6 +370,7 @@ impl Crew {
     /// A VU came to run, or ceased to.
     pub fn active_changed(&self, active: bool) {
         step(&self.active, active);
+        self.peak.set(self.peak.get().max(self.active.get()));
     }
 
     /// A VU began something, or ended it.

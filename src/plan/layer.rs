@@ -36,6 +36,10 @@ impl Source {
     #[must_use]
     pub fn spell(self, option: &str) -> String {
         match self {
+            // Flags that may be repeated are named for one of their values.
+            Self::Flag if matches!(option, "stages" | "thresholds" | "tags") => {
+                format!("--{}", &option[..option.len() - 1])
+            }
             Self::Flag => format!("--{}", option.replace('_', "-")),
             Self::Env => format!("LOADR_{}", option.to_uppercase()),
             _ => format!("`{option}` in {self}"),

@@ -83,7 +83,7 @@ fn shorthands_make_one_scenario() {
         (
             &[(Script, json!({"duration": "10s"})), (Flag, json!({"stages": ["10s:40"]}))],
             "ramping-vus: 1 to 40 VUs over 10s",
-            &["`duration` in the script's options ignored, because of --stages"],
+            &["`duration` in the script's options ignored, because of --stage"],
         ),
         (
             &[(Script, json!({"stages": ["10s:40"]})), (Flag, json!({"iterations": 1}))],
@@ -156,7 +156,7 @@ fn a_flag_changes_the_value_of_its_name_and_nothing_else() {
             constant(),
             json!({"stages": ["5s:5"]}),
             &["s journey ramping-vus: 1 to 5 VUs over 5s"],
-            &["scenario `s`: constant-vus replaced by ramping-vus by --stages"],
+            &["scenario `s`: constant-vus replaced by ramping-vus by --stage"],
         ),
         (
             ramp(),
@@ -489,7 +489,7 @@ fn overrides_that_do_not_fit_say_what_to_do() {
         ),
         (
             json!({"stages": ["5s:5"]}),
-            "--stages can't be applied: there are several scenarios; pick one with --scenario NAME",
+            "--stage can't be applied: there are several scenarios; pick one with --scenario NAME",
         ),
         (json!({"duration": 0}), "--duration can't be applied: expected a duration longer than zero"),
         (

@@ -46,7 +46,7 @@ fn count(recorder: &Recorder, metric: MetricId, times: u64) {
 
 fn feed(collector: &mut Collector, second: u32, recorders: &[&Recorder]) -> (Second, Vec<RunEvent>) {
     let snapshots = recorders.iter().map(|recorder| Arc::new(recorder.take_snapshot(second))).collect();
-    let engine = EngineNow { vus: 5, vus_max: 8, scenarios: vec![] };
+    let engine = EngineNow { vus: 5, vus_peak: 6, vus_max: 8, scenarios: vec![] };
     collector.second(second, Duration::from_secs(u64::from(second) + 1), snapshots, engine)
 }
 
@@ -122,7 +122,7 @@ fn the_report_has_every_table() {
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     assert_eq!(report.metrics["http_reqs"], MetricSummary::Counter { count: 5.0, rate: 5.0 / 3.0 });
     assert_eq!(report.metrics["http_req_failed"], MetricSummary::Rate { rate: 0.2, passes: 1, fails: 4 });
-    assert_eq!(report.metrics["vus"], MetricSummary::Gauge { value: 5.0, min: 5.0, max: 5.0 });
+    assert_eq!(report.metrics["vus"], MetricSummary::Gauge { value: 5.0, min: 5.0, max: 6.0 });
     let MetricSummary::Trend { unit, count, stats } = &report.metrics["http_req_duration{name:item}"] else { panic!() };
     assert_eq!((&**unit, *count, stats.min, stats.avg, stats.med, stats.max), ("ms", 3, 1.0, 4.0, 2.0, 9.0));
 

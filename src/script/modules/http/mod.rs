@@ -173,7 +173,10 @@ fn record(host: &HostContext, vu: &VuContext, exchange: &Exchange, name: Option<
     }
     let fault = exchange.error.as_ref().map_or_else(|| Fault::http_status(exchange.status), |error| error.fault);
     let message = match &exchange.error {
-        None => format!("status {} {}", exchange.status, fault.message).into(),
+        None => match fault.message.strip_prefix(&*exchange.status.to_string()) {
+            Some(_) => format!("status {}", fault.message).into(),
+            None => format!("status {}: {}", exchange.status, fault.message).into(),
+        },
         Some(_) => fault.message.into(),
     };
     recorder.error(&ErrorKey { code: fault.code, side: fault.side, message }, || {

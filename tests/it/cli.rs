@@ -1,0 +1,119 @@
+//! What is printed where: the summary on stdout, progress and diagnostics on stderr, to the letter.
+
+use crate::harness::Loadr;
+use crate::server::{Reply, Server};
+
+const SHOP: &str = r#"
+    const options = #{
+        vus: 2, iterations: 4,
+        thresholds: #{ checks: ["rate>0.9"], http_req_failed: ["rate<0.1"], "http_reqs{name:item}": ["count==4"] },
+    };
+    const ORDERS = metrics::counter("orders");
+    fn journey(vu) {
+        group("browse", || {
+            let res = http::get(`${env("BASE")}/item`, #{ name: "item" });
+            check(res, #{ "item is 200": |r| r.status == 200 });
+        });
+        let res = http::post(`${env("BASE")}/order`, #{}, #{ name: "order" });
+        check(res, #{ "order is 201": |r| r.status == 201 });
+        ORDERS.add(1);
+    }
+"#;
+
+fn shop(order: &'static str) -> Server {
+    Server::start(move |request| match request.target() {
+        "/order" => Reply::with(order, &[], "done"),
+        _ => Reply::ok("an item"),
+    })
+}
+
+#[test]
+fn the_summary_of_a_run_that_passed() {
+    let server = shop("201 Created");
+    let ran = Loadr::script_without_export(SHOP).var("BASE", server.base()).flags("--threads 1").run().expect(0);
+    insta::assert_snapshot!(ran.stdout_filtered());
+    insta::assert_snapshot!(ran.stderr_filtered());
+}
+
+#[test]
+fn the_summary_of_a_run_that_failed() {
+    let server = shop("500 Internal Server Error");
+    let ran = Loadr::script_without_export(SHOP).var("BASE", server.base()).flags("--threads 1").run().expect(99);
+    insta::assert_snapshot!(ran.stdout_filtered());
+    insta::assert_snapshot!(ran.stderr_filtered());
+}
+
+#[test]
+fn quiet_leaves_the_summary_and_errors() {
+    let script = r#"
+        fn journey() { print("said"); log::warn("odd"); log::error("wrong"); check(1, #{ one: |n| n == 1 }); }
+    "#;
+    let ran = Loadr::script_without_export(script).flags("--quiet").run().expect(0);
+    assert_eq!(ran.stderr, "error vu 1: wrong\n");
+    assert!(ran.stdout.starts_with("PASSED  ·  1 check, all held\n"), "{ran}");
+}
+
+#[test]
+fn what_a_script_says_goes_to_stderr_with_its_level() {
+    let script = r#"
+        print("init says so");
+        fn setup() { log::info("setup"); }
+        fn journey() {
+            log::debug("small"); print("one\ntwo"); log::warn("odd"); log::error(#{ code: 7 });
+            check(1, #{ one: |n| n == 1 });
+        }
+    "#;
+    for (flags, debug) in [("", ""), ("--verbose", "debug vu 1: small\n")] {
+        let ran = Loadr::script_without_export(script).flags("--threads 1").flags(flags).run().expect(0);
+        let said: String = ran
+            .stderr
+            .split_inclusive('\n')
+            .filter(|line| !["started ", "progress ", "ended "].iter().any(|word| line.starts_with(word)))
+            .collect();
+        let expected = format!(
+            "info: init says so\ninfo: init says so\ninfo: setup\n{debug}info vu 1: one\n  two\nwarn vu 1: odd\nerror vu 1: #{{\"code\": 7}}\n"
+        );
+        assert_eq!(said, expected, "{ran}");
+        assert!(!ran.stdout.contains("init says so"));
+    }
+}
+
+#[test]
+fn progress_is_plain_lines_where_there_is_no_terminal() {
+    let script = "fn journey() { sleep(20.ms); check(1, #{ one: |n| n == 1 }); }";
+    let ran = Loadr::script_without_export(script).flags("-u 2 -d 1.5s --seed 5").run().expect(0);
+    let lines: Vec<_> = ran.stderr.lines().collect();
+    assert_eq!(lines[0], "started script=script.rhai scenarios=1 vus_max=2 seed=5");
+    assert!(lines[1].starts_with("progress t_s=1 vus=2 vus_max=2 iterations="), "{ran}");
+    assert!(lines.last().unwrap().starts_with("ended duration_s=1."), "{ran}");
+    assert!(!ran.stderr.contains('\u{1b}') && !ran.stdout.contains('\u{1b}'), "no escape sequences\n{ran}");
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let command = || Loadr::script_without_export("fn journey() { check(1, #{ one: |n| n == 1 }); }");
+    let ran = command().env("CLICOLOR_FORCE", "1").run().expect(0);
+    assert!(ran.stdout.contains('\u{1b}'), "{ran}");
+    let ran = command().env("CLICOLOR_FORCE", "1").flags("--no-color").run().expect(0);
+    assert!(!ran.stdout.contains('\u{1b}'), "{ran}");
+}
+
+#[test]
+fn docs_tell_what_scripts_can_call() {
+    let ran = Loadr::new().flags("docs http::get").run().expect(0);
+    assert!(ran.stdout.starts_with("http::get(url"), "{ran}");
+    let ran = Loadr::new().flags("docs http::gett").run().expect(2);
+    assert_eq!(ran.stderr, "error: scripts have no `http::gett`; did you mean `http::get`?\n");
+    let ran = Loadr::new().flags("docs").run().expect(0);
+    for module in ["http:", "data:", "metrics:", "crypto:", "random:", "regex:", "time:", "url:", "json:", "log:"] {
+        assert!(ran.stdout.lines().any(|line| line.starts_with(module)), "{module}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let server = Server::ok("x");
+    let ran = Loadr::new().args(["demo", "--listen", &server.address().to_string()]).run().expect(1);
+    let expected = format!("error: can't listen on `{}`; choose another address with --listen: ", server.address());
+    assert!(ran.stderr.starts_with(&expected), "{ran}");
+}

@@ -1,0 +1,28 @@
+//! The integration tests: one binary, a module for each part of the contract.
+//!
+//! Most tests run the real `loadr` through [`harness`] and look at what a user sees: stdout, stderr, the exit code, the
+//! exported summary. What arrived at the target is asked of the recording server in [`server`]. Nothing here asserts how
+//! long something took.
+
+mod bombs;
+mod check_group_metrics;
+mod cli;
+mod data;
+mod diagnostics;
+mod examples;
+mod export;
+mod failures;
+mod harness;
+mod journeys;
+mod lifecycle;
+mod nginx;
+mod options;
+mod scenarios;
+mod scripts;
+mod server;
+mod session;
+mod signals;
+mod texts;
+mod thresholds;
+mod verdict;
+mod wire;
