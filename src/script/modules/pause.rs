@@ -1,4 +1,4 @@
-//! `think` and `sleep`: pauses of a virtual user.
+//! `think`, `sleep` and `pace`: pauses of a virtual user.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 use super::duration::DurationRange;
 use super::{FunctionDoc, HostModule};
 use crate::script::bridge;
-use crate::script::context::HostContext;
+use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
 
 /// The module.
@@ -28,6 +28,13 @@ const DOCS: &[FunctionDoc] = &[
         errors: "When it is neither or negative, or in the script's init.",
         example: "sleep(1.ms);\nsleep(0.001);",
     },
+    FunctionDoc {
+        signature: "pace(duration)",
+        summary: "Lets this iteration take at least so long, counted from its start: the virtual user waits after it, before its next one. An iteration that takes longer is followed at once. The last call counts.",
+        parameters: &[("duration", "A duration such as `10.s`.")],
+        errors: "When it is none, or outside of a journey.",
+        example: "pace(1.ms);",
+    },
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
@@ -39,6 +46,9 @@ fn register(engine: &mut Engine, context: &HostContext) {
     let host = context.clone();
     engine.register_fn("think", move |duration: Duration| pause(&host, duration));
     engine.register_fn("think", |other: Dynamic| not_a_duration("think", &other, "`think(1.s..3.s)` or `think(2.s)`"));
+    let host = context.clone();
+    engine.register_fn("pace", move |duration: Duration| pace(&host, duration));
+    engine.register_fn("pace", |other: Dynamic| not_a_duration("pace", &other, "`pace(10.s)`"));
     let host = context.clone();
     engine.register_fn("sleep", move |duration: Duration| pause(&host, duration));
     let host = context.clone();
@@ -67,6 +77,14 @@ fn pause(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult
     }
     // Made only when polled: in init there is no timer to make it with.
     bridge::wait(async move { tokio::time::sleep(duration).await }).map_err(|error| error.into_script_error("pause"))
+}
+
+fn pace(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult>> {
+    if host.phase() != Phase::Vu {
+        return Err(host_error("`pace` is about iterations: call it in a journey"));
+    }
+    host.vu().pace.set(Some(duration));
+    Ok(())
 }
 
 fn not_a_duration(function: &str, found: &Dynamic, like: &str) -> Result<(), Box<EvalAltResult>> {
