@@ -78,6 +78,12 @@ pub trait Vu {
     /// Runs one iteration.
     fn iterate<'a>(&'a mut self, start: Start, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome>;
 
+    /// How long the iteration that has just ended should have taken at least, from its start: the VU takes no turn
+    /// before that is over. Called once after each iteration; none where the VU does not say.
+    fn pace(&mut self) -> Option<Duration> {
+        None
+    }
+
     /// Called once, after the last iteration.
     fn stop<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome>;
 }

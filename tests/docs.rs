@@ -81,6 +81,7 @@ fn run_once(script: &str) -> Result<(), String> {
         unreachable!("it is an object");
     };
     let session = Session::prepare(SessionSpec {
+        verbose: false,
         script: path.display().to_string(),
         layers: vec![Layer { source: Source::Flag, options }],
         env: BTreeMap::new(),

@@ -40,6 +40,9 @@ pub struct RunArgs {
         help_heading = "Load"
     )]
     pub stages: Vec<String>,
+    /// Iterations to start a second, whether or not those before have ended: `50/s`, `3000/m`
+    #[arg(short = 'r', long, env = "LOADR_RATE", value_name = "N/s", help_heading = "Load")]
+    pub rate: Option<String>,
     /// Run only this scenario of the script
     #[arg(long, env = "LOADR_SCENARIO", value_name = "NAME", help_heading = "Load")]
     pub scenario: Option<String>,
@@ -147,6 +150,7 @@ const VALUES: &[&str] = &[
     "vus",
     "duration",
     "iterations",
+    "rate",
     "scenario",
     "seed",
     "setup_timeout",

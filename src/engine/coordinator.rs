@@ -27,7 +27,7 @@ use super::worker::{Command, News, Told, WorkerSecond};
 use super::{End, EngineError, RunOutcome, RunSpec};
 use crate::event::{RunEvent, ScenarioNow, ScenarioState, Warning};
 use crate::metric::snapshot::Snapshot;
-use crate::plan::{Executor, Plan};
+use crate::plan::Plan;
 use crate::report::{RunInfo, ScenarioInfo};
 use crate::vu::{Abort, SetupData, VuError};
 
@@ -406,13 +406,14 @@ impl Seconds<'_> {
             .enumerate()
             .map(|(index, scenario)| {
                 let executor = &scenario.executor;
-                let since = elapsed.checked_sub(scenario.start_time);
+                let begun = crews(index).filter_map(|crew| crew.begun).min();
+                let since = begun.map(|begun| elapsed.saturating_sub(begun));
                 let iterations = crews(index).map(|crew| crew.iterations).sum();
                 let state = together(crews(index).map(|crew| crew.state));
                 let by_iterations = executor.iterations_planned().map(|all| iterations as f64 / all.max(1) as f64);
                 let by_time = since.unwrap_or_default().as_secs_f64() / executor.duration().as_secs_f64().max(1e-9);
                 let progress = if state == ScenarioState::Done { 1.0 } else { by_iterations.unwrap_or(by_time) };
-                let timed = matches!(executor, Executor::ConstantVus { .. } | Executor::RampingVus { .. });
+                let timed = executor.iterations_planned().is_none();
                 ScenarioNow {
                     name: scenario.name.as_str().into(),
                     executor: executor.name(),

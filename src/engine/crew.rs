@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::control::{Control, StopCause, StopLevel, reached};
-use super::executor::{self, Executor, Setting};
+use super::executor::{self, Executor, Pool, Setting};
 use super::slot::{Order, Phase, Slot};
 use super::vu_loop::{self, cannot_build, panic_text};
 use crate::event::ScenarioState;
@@ -46,6 +46,9 @@ struct IterationSeries {
     failed: SeriesId,
     interrupted: SeriesId,
     dropped: SeriesId,
+    /// Of open load alone: others never touch them, so that they are not told.
+    lag: SeriesId,
+    duration_intended: SeriesId,
 }
 
 impl IterationSeries {
@@ -61,6 +64,8 @@ impl IterationSeries {
             failed: series(builtin::ITERATIONS_FAILED),
             interrupted: series(builtin::ITERATIONS_INTERRUPTED),
             dropped: series(builtin::DROPPED_ITERATIONS),
+            lag: series(builtin::ITERATION_LAG),
+            duration_intended: series(builtin::ITERATION_DURATION_INTENDED),
         }
     }
 }
@@ -85,6 +90,9 @@ pub(super) struct Crew {
     setting_scenario: Scenario,
     index: usize,
     places: Vec<u64>,
+    pools: Arc<[Pool]>,
+    /// The scenario that must have ended before this one starts.
+    after: Option<usize>,
     teardown_timeout: Duration,
     host: Rc<dyn VuHost>,
     pub recorder: Recorder,
@@ -93,6 +101,10 @@ pub(super) struct Crew {
     series: IterationSeries,
     /// The start of the load: what offsets count from.
     epoch: Cell<Instant>,
+    /// The start of the scenario.
+    begin: Cell<Instant>,
+    /// From when on its graceful stop counts, if that is not the moment at which its executor was done.
+    grace_from: Cell<Option<Instant>>,
     members: RefCell<Vec<Member>>,
     deadlines: RefCell<VecDeque<Deadline>>,
     state: Cell<ScenarioState>,
@@ -122,6 +134,8 @@ pub(super) struct CrewNow {
     /// Iterations that ended, with or without an error.
     pub iterations: u64,
     pub state: ScenarioState,
+    /// When the scenario started, from the load's start; none before.
+    pub begun: Option<Duration>,
 }
 
 impl Crew {
@@ -131,12 +145,15 @@ impl Crew {
         let scenario = plan.scenarios[index].clone();
         let series = IterationSeries::new(&recorder, &plan.tags, &scenario);
         let places = setting.worker_part.places(plan.places(index)).collect();
-        let executor = executor::make(setting);
+        let after = scenario.start_after.as_deref().and_then(|name| plan.scenario_named(name));
+        let executor = executor::make(&setting);
         Rc::new_cyclic(|this| Self {
             this: this.clone(),
             setting_scenario: scenario,
             index,
             places,
+            pools: setting.pools,
+            after,
             teardown_timeout: plan.teardown_timeout,
             host,
             recorder,
@@ -144,6 +161,8 @@ impl Crew {
             executor,
             series,
             epoch: Cell::new(Instant::now()),
+            begin: Cell::new(Instant::now()),
+            grace_from: Cell::new(None),
             members: RefCell::default(),
             deadlines: RefCell::default(),
             state: Cell::default(),
@@ -191,26 +210,30 @@ impl Crew {
             biased;
             () = reached(&mut stop, StopLevel::Graceful) => false,
             () = async {
+                let from = match self.after {
+                    Some(scenario) => self.pools[scenario].ended().await,
+                    None => epoch,
+                };
+                self.begin.set(from + self.setting_scenario.start_time);
                 self.sleep_until(Duration::ZERO).await;
                 self.state.set(ScenarioState::Running);
                 self.executor.drive(self).await;
             } => true,
         };
         if planned {
-            let dropped = self.executor.dropped(self);
-            if dropped > 0 {
-                self.recorder.count(self.series.dropped, dropped as f64);
-            }
+            self.drop_iterations(self.executor.dropped(self));
         }
         self.state.set(ScenarioState::Stopping);
         for member in self.members.borrow().iter() {
             member.slot.tell(Order::Leave);
         }
-        let grace = self.setting_scenario.graceful_stop;
+        let used = self.grace_from.get().filter(|_| planned).map_or(Duration::ZERO, |from| from.elapsed());
+        let grace = self.setting_scenario.graceful_stop.saturating_sub(used);
         self.drain(Phase::Busy, grace, || self.busy.get() == 0).await;
         self.load_ended.set(self.since_start(Instant::now()));
         self.drain(Phase::Stopping, self.teardown_timeout, || self.present.get() == 0).await;
         self.state.set(ScenarioState::Done);
+        self.pools[self.index].worker_ended();
     }
 
     /// Waits until VUs have ended what they do. Those in `phase` are cancelled after `grace`, or when the run is
@@ -298,7 +321,7 @@ impl Crew {
 
     /// Sleeps until `t` after the scenario's start, and cancels VUs whose deadline comes before.
     pub async fn sleep_until(&self, t: Duration) {
-        let until = self.epoch.get() + self.setting_scenario.start_time + t;
+        let until = self.instant(t);
         loop {
             let next = self.next_deadline().map_or(until, |deadline| deadline.min(until));
             sleep_until(next).await;
@@ -306,6 +329,38 @@ impl Crew {
             if next == until {
                 return;
             }
+        }
+    }
+
+    /// The instant at `t` after the scenario's start.
+    pub fn instant(&self, t: Duration) -> Instant {
+        self.begin.get() + t
+    }
+
+    /// The time since the scenario's start.
+    pub fn since_begin(&self) -> Duration {
+        self.begin.get().elapsed()
+    }
+
+    /// When the scenario started, from the load's start.
+    pub fn begin_offset(&self) -> Duration {
+        self.since_start(self.begin.get())
+    }
+
+    /// How many VUs have been told to go.
+    pub fn level(&self) -> usize {
+        self.level.get()
+    }
+
+    /// Lets the graceful stop count from `at`, though iterations are still started.
+    pub fn count_grace_from(&self, at: Instant) {
+        self.grace_from.set(Some(at));
+    }
+
+    /// Counts iterations that were due but will not start.
+    pub fn drop_iterations(&self, count: u64) {
+        if count > 0 {
+            self.recorder.count(self.series.dropped, count as f64);
         }
     }
 
@@ -343,22 +398,33 @@ impl Crew {
     /// Its state, and the end of the time that `vus_peak` is about.
     pub fn now(&self) -> CrewNow {
         let vus = self.active.get();
+        let state = self.state.get();
+        let begun = (state != ScenarioState::Waiting).then(|| self.begin_offset());
         CrewNow {
             vus: vus as u64,
             vus_peak: self.peak.replace(vus) as u64,
             iterations: self.iterations.get(),
-            state: self.state.get(),
+            state,
+            begun,
         }
     }
 
-    /// Counts an iteration as k6 does: a cancelled one has no duration and is not among the iterations.
-    pub fn count_iteration(&self, outcome: &Outcome, took: Duration) {
+    /// An iteration of open load starts, so long after it should have.
+    pub fn count_lag(&self, lag: Duration) {
+        self.recorder.trend(self.series.lag, micros(lag));
+    }
+
+    /// Counts an iteration as k6 does: a cancelled one has no duration and is not among the iterations. `lag` is that of
+    /// open load.
+    pub fn count_iteration(&self, outcome: &Outcome, took: Duration, lag: Option<Duration>) {
         match outcome {
             Outcome::Completed | Outcome::Failed => {
                 self.iterations.set(self.iterations.get() + 1);
                 self.recorder.count(self.series.iterations, 1.0);
-                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                self.recorder.trend(self.series.duration, micros);
+                self.recorder.trend(self.series.duration, micros(took));
+                if let Some(lag) = lag {
+                    self.recorder.trend(self.series.duration_intended, micros(lag + took));
+                }
                 if *outcome == Outcome::Failed {
                     self.recorder.count(self.series.failed, 1.0);
                 }
@@ -396,6 +462,10 @@ impl Crew {
             self.changed.notify_one();
         }
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn step(count: &Cell<usize>, up: bool) {

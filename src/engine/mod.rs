@@ -150,7 +150,8 @@ pub fn run(
     let _entered = runtime.enter();
     let (links, specs) = prepare(&spec, &control);
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
-    for (worker_spec, commands, told) in specs {
+    for (mut worker_spec, commands, told) in specs {
+        worker_spec.fine_timer = true;
         let (worker, factory) = (worker_spec.worker, factory.clone());
         let thread = std::thread::Builder::new()
             .name(format!("loadr-worker-{worker}"))
@@ -177,7 +178,7 @@ fn prepare(spec: &RunSpec, control: &Control) -> (Links, Vec<WorkerEnds>) {
     // A thread without VUs would compile the script for nothing.
     let workers = spec.plan.threads.min(usize::try_from(vus).unwrap_or(usize::MAX)).max(1);
     let (told, news) = mpsc::channel(NEWS_WAITING * workers);
-    let pools = executor::pools(&spec.plan, spec.part);
+    let pools = executor::pools(&spec.plan, spec.part, workers);
     let created = Instant::now();
     let parts = (0..workers as u32).filter_map(|worker| spec.part.split(worker, workers as u32));
     let (commands, ends) = parts
@@ -192,6 +193,7 @@ fn prepare(spec: &RunSpec, control: &Control) -> (Links, Vec<WorkerEnds>) {
                 part,
                 process_part: spec.part,
                 pools: pools.clone(),
+                fine_timer: false,
                 control: control.clone(),
                 created,
             };

@@ -26,6 +26,17 @@ pub(super) enum Order {
     Leave,
 }
 
+/// Where a VU stands with an executor that lets VUs wait for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// It has not asked, or has got what it asked for.
+    None,
+    /// It waits, and is in the executor's list of those that do.
+    Idle,
+    /// It is expected to ask: it was called, or is new.
+    Called,
+}
+
 /// What a VU does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -45,6 +56,8 @@ pub(super) struct Slot {
     goes: Cell<u32>,
     /// Iterations it has started.
     pub iterations: Cell<u64>,
+    /// The executor's own note.
+    pub call: Cell<Call>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -57,6 +70,7 @@ impl Slot {
             phase: Cell::new(Phase::Parked),
             goes: Cell::new(0),
             iterations: Cell::new(0),
+            call: Cell::new(Call::Called),
             waker: RefCell::new(None),
         }
     }

@@ -7,6 +7,9 @@
 //!   [`FAILURES_FREE`] failures in a row that took less than [`FAILURE_INSTANT`], it pauses for 1 ms, then 2 ms, 4 ms
 //!   and so on up to [`PAUSE_MOST`] before its next iteration. One that lasts longer, or succeeds, ends that.
 //! - A panic ends the iteration and counts as a failed one; the VU is made anew.
+//!
+//! A VU may ask that an iteration takes at least so long ([`Vu::pace`]): it then waits before its next turn, and is not
+//! busy meanwhile.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -66,6 +69,10 @@ pub(super) async fn run(crew: Rc<Crew>, slot: Rc<Slot>, mut vu: Box<dyn Vu>) {
             iteration,
             iteration_in_scenario: turn.iteration_in_scenario,
         };
+        let lag = turn.intended.map(|intended| actual.saturating_sub(intended));
+        if let Some(lag) = lag {
+            crew.count_lag(lag);
+        }
         let (outcome, waited) = observed(AssertUnwindSafe(vu.iterate(start, &slot.cancel)).catch_unwind()).await;
         let took = begun.elapsed();
         presence.end();
@@ -73,11 +80,16 @@ pub(super) async fn run(crew: Rc<Crew>, slot: Rc<Slot>, mut vu: Box<dyn Vu>) {
             return;
         }
         let outcome = presence.judge(outcome);
-        presence.crew.count_iteration(&outcome, took);
+        presence.crew.count_iteration(&outcome, took, lag);
+        if let Some(rest) = vu.pace().and_then(|pace| pace.checked_sub(took)).filter(|rest| !rest.is_zero()) {
+            instant_failures = 0;
+            pause_unless_told(&presence.slot, begun + took + rest).await;
+            continue;
+        }
         if outcome == Outcome::Failed && took < FAILURE_INSTANT {
             instant_failures = instant_failures.saturating_add(1);
             if let Some(pause) = pause_after(instant_failures) {
-                pause_unless_told(&presence.slot, pause).await;
+                pause_unless_told(&presence.slot, Instant::now() + pause).await;
                 continue;
             }
         } else {
@@ -103,15 +115,15 @@ fn pause_after(failures: u32) -> Option<Duration> {
     Some(Duration::from_millis(1 << steps.min(7)).min(PAUSE_MOST))
 }
 
-/// Pauses, unless the VU is told something else.
-async fn pause_unless_told(slot: &Slot, pause: Duration) {
+/// Pauses until `end`, unless the VU is told something else.
+async fn pause_unless_told(slot: &Slot, end: Instant) {
     let told = poll_fn(|cx| {
         slot.register(cx);
         if slot.order() == Order::Go { Poll::Pending } else { Poll::Ready(()) }
     });
     tokio::select! {
         () = told => {}
-        () = tokio::time::sleep(pause) => {}
+        () = tokio::time::sleep_until(end) => {}
     }
 }
 
@@ -224,7 +236,7 @@ impl Drop for Presence {
         }
         if self.slot.phase() == Phase::Busy {
             if self.iterating {
-                self.crew.count_iteration(&Outcome::Interrupted, Duration::ZERO);
+                self.crew.count_iteration(&Outcome::Interrupted, Duration::ZERO, None);
             }
             self.end();
         }

@@ -49,6 +49,8 @@ pub(super) struct WorkerSpec {
     pub part: Part,
     pub process_part: Part,
     pub pools: Arc<[Pool]>,
+    /// Whether starts are to be timed finer than in milliseconds, which a paused clock does not allow.
+    pub fine_timer: bool,
     pub control: Control,
     /// When the engine began.
     pub created: Instant,
@@ -166,6 +168,7 @@ fn make_crews(spec: &WorkerSpec, host: &Rc<dyn VuHost>, recorder: &Recorder) -> 
             worker_part: spec.part,
             process_part: spec.process_part,
             pools: spec.pools.clone(),
+            fine_timer: spec.fine_timer,
         };
         Crew::new(setting, host.clone(), recorder.clone(), spec.control.clone())
     };

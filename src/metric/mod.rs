@@ -121,6 +121,13 @@ builtin! {
     ITERATIONS_FAILED = 20, "iterations_failed", Counter, Default;
     /// Iterations that were cancelled; they are not in `iterations`.
     ITERATIONS_INTERRUPTED = 21, "iterations_interrupted", Counter, Default;
+    /// How much later than intended an iteration of open load started.
+    ITERATION_LAG = 22, "iteration_lag", Trend, Time;
+    /// How long an iteration of open load took from when it should have started: its lag and its duration.
+    ITERATION_DURATION_INTENDED = 23, "iteration_duration_intended", Trend, Time;
+    /// How long a request of open load took from when it would have been sent, had its iteration started on time: the
+    /// iteration's lag and the request's duration.
+    HTTP_REQ_DURATION_INTENDED = 24, "http_req_duration_intended", Trend, Time;
 }
 
 /// Why a metric could not be declared.

@@ -1,4 +1,4 @@
-//! How `vus`, `duration`, `iterations` and `stages` of a later source change scenarios that an earlier one gave.
+//! How `vus`, `duration`, `iterations`, `rate` and `stages` of a later source change scenarios that an earlier one gave.
 //!
 //! The rule (docs/decisions/0002-flags-scale.md): an override changes the value of the same name and nothing else. With
 //! one scenario it sets that value; a curve keeps its shape and is scaled. With several, all are scaled in proportion,
@@ -6,11 +6,14 @@
 
 use std::time::Duration;
 
+use super::arrivals::{ArrivalRate, RateStage};
 use super::error::PlanError;
 use super::fields::Fields;
 use super::layer::Source;
-use super::scenario::{counted, span};
-use super::{Executor, Scenario, Stage};
+use super::scenario::{counted, planned_starts, span};
+use super::shapes::{ShapedStage, write_out};
+use super::{Executor, Scenario, open};
+use crate::units::Rate;
 
 /// What the overrides are applied to.
 pub(super) struct Adjustment<'a> {
@@ -26,15 +29,27 @@ impl Adjustment<'_> {
     /// Applies those options of `all` that were given later than `base`, the source of the scenarios.
     pub fn apply(&mut self, all: &Fields, base: Source) {
         let later = |name: &str| all.origin(name).filter(|&origin| origin > base);
-        if let Some(origin) = later("stages")
-            && let Some(stages) = all.stages("stages", self.errors)
-        {
-            self.stages(&stages, &origin.spell("stages"));
+        if let Some(origin) = later("stages") {
+            let by = origin.spell("stages");
+            if let [Scenario { executor, .. }] = self.scenarios.as_slice()
+                && executor.open().is_some()
+            {
+                if let Some(stages) = all.rate_stages("stages", self.errors) {
+                    self.rate_stages(&stages, &by);
+                }
+            } else if let Some(stages) = all.stages("stages", self.errors) {
+                self.stages(&stages, &by);
+            }
         }
         if let Some(origin) = later("iterations")
             && let Some(iterations) = all.count("iterations", self.errors)
         {
             self.iterations(iterations, &origin.spell("iterations"));
+        }
+        if let Some(origin) = later("rate")
+            && let Some(rate) = all.rate("rate", self.errors)
+        {
+            self.rate(rate, later("duration").is_some(), &origin.spell("rate"));
         }
         if let Some(origin) = later("duration")
             && let Some(duration) = all.duration("duration", self.errors)
@@ -52,7 +67,7 @@ impl Adjustment<'_> {
         self.errors.push(PlanError::Override { option: option.into(), problem: problem.into() });
     }
 
-    fn stages(&mut self, stages: &[Stage], by: &str) {
+    fn stages(&mut self, stages: &[ShapedStage<u32>], by: &str) {
         let [scenario] = self.scenarios.as_mut_slice() else {
             return self.refuse(by, "there are several scenarios; pick one with --scenario NAME");
         };
@@ -64,7 +79,76 @@ impl Adjustment<'_> {
                 (1, GRACE)
             }
         };
-        scenario.executor = Executor::RampingVus { start_vus, stages: stages.to_vec(), graceful_ramp_down };
+        scenario.executor =
+            Executor::RampingVus { start_vus, stages: write_out(start_vus, stages), graceful_ramp_down };
+    }
+
+    /// Of open load, stages are stages of its rate.
+    fn rate_stages(&mut self, stages: &[ShapedStage<ArrivalRate>], by: &str) {
+        let [scenario] = self.scenarios.as_mut_slice() else { return };
+        let (start_rate, open) = match &scenario.executor {
+            Executor::RampingArrivalRate { start_rate, open, .. } => (*start_rate, *open),
+            Executor::ConstantArrivalRate { rate, open, .. } => {
+                let note = "constant-arrival-rate replaced by ramping-arrival-rate";
+                self.notes.push(format!("scenario `{}`: {note} by {by}", scenario.name));
+                (*rate, *open)
+            }
+            _ => return,
+        };
+        scenario.executor = Executor::RampingArrivalRate { start_rate, stages: write_out(start_rate, stages), open };
+    }
+
+    fn rate(&mut self, wanted: Rate, has_duration: bool, by: &str) {
+        let per_second = |executor: &Executor| {
+            executor.open().map_or(0.0, |open| executor.rate_peak().as_f64() / open.time_unit.as_secs_f64())
+        };
+        let whole: f64 = self.scenarios.iter().map(|scenario| per_second(&scenario.executor)).sum();
+        if whole == 0.0 {
+            return self.rate_instead(wanted, has_duration, by);
+        }
+        let wanted_per_second = wanted.count as f64 / wanted.per.as_secs_f64();
+        let several = self.scenarios.iter().filter(|scenario| scenario.executor.open().is_some()).count() > 1;
+        for index in 0..self.scenarios.len() {
+            let scenario = &mut self.scenarios[index];
+            let Some(open) = scenario.executor.open() else { continue };
+            let before = scenario.executor.rate_peak();
+            let after = if several {
+                ArrivalRate::from_f64(before.as_f64() * wanted_per_second / whole).filter(|rate| !rate.is_zero())
+            } else {
+                open::per_unit(wanted, open.time_unit)
+            };
+            let Some(after) = after else {
+                let name = scenario.name.clone();
+                return self.refuse(by, format!("the rate does not fit scenario `{name}`"));
+            };
+            let is_ramp = matches!(scenario.executor, Executor::RampingArrivalRate { .. });
+            open::set_rate(&mut scenario.executor, after);
+            if before != after && (several || is_ramp) {
+                let note = format!("scenario `{}`: a rate of {before} scaled to {after} by {by}", scenario.name);
+                self.notes.push(note);
+            }
+        }
+    }
+
+    /// Closed load that is to have a rate becomes open load.
+    fn rate_instead(&mut self, wanted: Rate, has_duration: bool, by: &str) {
+        let [scenario] = self.scenarios.as_mut_slice() else {
+            return self.refuse(by, "no scenario has a rate; pick one with --scenario NAME");
+        };
+        if scenario.executor.iterations_planned().is_some() && !has_duration {
+            return self.refuse(by, "the scenario counts iterations; say how long with --duration");
+        }
+        let before = scenario.executor.name();
+        match open::by_rate(wanted, None, scenario.executor.duration()) {
+            Ok((executor, note)) => {
+                scenario.executor = executor;
+                scenario.max_rate = None;
+                self.notes
+                    .push(format!("scenario `{}`: {before} replaced by constant-arrival-rate by {by}", scenario.name));
+                self.notes.extend(note);
+            }
+            Err(problem) => self.refuse(by, problem),
+        }
     }
 
     fn iterations(&mut self, wanted: u64, by: &str) {
@@ -108,16 +192,17 @@ impl Adjustment<'_> {
             if !set_duration(&mut scenario.executor, wanted) {
                 return self.refuse(by, "the stages take no time, so there is nothing to scale");
             }
-            if matches!(scenario.executor, Executor::RampingVus { .. }) {
+            if matches!(scenario.executor, Executor::RampingVus { .. } | Executor::RampingArrivalRate { .. }) {
                 let (before, after) = (span(before), span(wanted));
                 self.notes.push(format!("scenario `{}`: {before} of stages scaled to {after} by {by}", scenario.name));
             }
             return;
         }
         // The end of a scenario of iterations is a safety net, not a plan: only its start counts here.
-        let whole = self.scenarios.iter().map(|scenario| match scenario.executor {
-            Executor::SharedIterations { .. } | Executor::PerVuIterations { .. } => scenario.start_time,
-            _ => scenario.end(),
+        let starts = planned_starts(self.scenarios);
+        let whole = self.scenarios.iter().zip(starts).map(|(scenario, start)| match scenario.executor {
+            Executor::SharedIterations { .. } | Executor::PerVuIterations { .. } => start,
+            _ => start + scenario.executor.duration(),
         });
         let whole = whole.max().unwrap_or_default();
         for scenario in self.scenarios.iter_mut() {
@@ -150,7 +235,9 @@ impl Adjustment<'_> {
             let before = scenario.executor.vus_max();
             let after = u32::try_from(share).unwrap_or(u32::MAX);
             set_vus(&mut scenario.executor, after);
-            if before != after && (told || matches!(scenario.executor, Executor::RampingVus { .. })) {
+            let is_shaped =
+                matches!(scenario.executor, Executor::RampingVus { .. }) || scenario.executor.open().is_some();
+            if before != after && (told || is_shaped) {
                 self.notes.push(format!(
                     "scenario `{}`: {} scaled to {after} by {by}",
                     scenario.name,
@@ -167,18 +254,22 @@ pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// Gives an executor so many VUs; a ramp is scaled so that its peak is that many, and no level that had VUs has none.
 pub(super) fn set_vus(executor: &mut Executor, wanted: u32) {
     let peak = u64::from(executor.vus_max());
+    let scale = |level: u32| match level {
+        0 => 0,
+        _ => {
+            let scaled = (u64::from(level) * u64::from(wanted) + peak / 2) / peak.max(1);
+            u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
+        }
+    };
     match executor {
         Executor::SharedIterations { vus, .. }
         | Executor::PerVuIterations { vus, .. }
         | Executor::ConstantVus { vus, .. } => *vus = wanted,
+        Executor::ConstantArrivalRate { open, .. } | Executor::RampingArrivalRate { open, .. } => {
+            open.pre_allocated_vus = scale(open.pre_allocated_vus).min(wanted);
+            open.max_vus = wanted;
+        }
         Executor::RampingVus { start_vus, stages, .. } => {
-            let scale = |level: u32| match level {
-                0 => 0,
-                _ => {
-                    let scaled = (u64::from(level) * u64::from(wanted) + peak / 2) / peak.max(1);
-                    u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
-                }
-            };
             *start_vus = scale(*start_vus);
             for stage in stages {
                 stage.target = scale(stage.target);
@@ -194,20 +285,29 @@ pub(super) fn set_duration(executor: &mut Executor, wanted: Duration) -> bool {
         Executor::SharedIterations { max_duration, .. } | Executor::PerVuIterations { max_duration, .. } => {
             *max_duration = wanted;
         }
-        Executor::ConstantVus { duration, .. } => *duration = wanted,
+        Executor::ConstantVus { duration, .. } | Executor::ConstantArrivalRate { duration, .. } => *duration = wanted,
         Executor::RampingVus { stages, .. } => {
-            if whole.is_zero() {
-                return false;
-            }
-            // Scaling the boundaries and not the lengths keeps the rounding from adding up.
-            let (mut boundary, mut scaled_before) = (Duration::ZERO, Duration::ZERO);
-            for stage in stages {
-                boundary += stage.duration;
-                let scaled = scale_time(boundary, wanted, whole);
-                stage.duration = scaled - scaled_before;
-                scaled_before = scaled;
-            }
+            return scale_stages(stages.iter_mut().map(|stage| &mut stage.duration), wanted, whole);
         }
+        Executor::RampingArrivalRate { stages, .. } => {
+            return scale_stages(stages.iter_mut().map(|stage: &mut RateStage| &mut stage.duration), wanted, whole);
+        }
+    }
+    true
+}
+
+/// Scales the durations of stages that take `whole` together.
+fn scale_stages<'a>(stages: impl Iterator<Item = &'a mut Duration>, wanted: Duration, whole: Duration) -> bool {
+    if whole.is_zero() {
+        return false;
+    }
+    // Scaling the boundaries and not the lengths keeps the rounding from adding up.
+    let (mut boundary, mut scaled_before) = (Duration::ZERO, Duration::ZERO);
+    for duration in stages {
+        boundary += *duration;
+        let scaled = scale_time(boundary, wanted, whole);
+        *duration = scaled - scaled_before;
+        scaled_before = scaled;
     }
     true
 }
@@ -253,6 +353,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::plan::Stage;
 
     #[test]
     fn shares_follow_the_weights() {

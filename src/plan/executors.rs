@@ -6,7 +6,8 @@ use super::adjust::GRACE;
 use super::error::{PlanError, list};
 use super::fields::Fields;
 use super::layer::{DEFAULT_JOURNEY, JOURNEY_PARAMS_MAX, LIFECYCLE, ScriptFacts};
-use super::{Executor, Scenario};
+use super::shapes::write_out;
+use super::{Executor, Scenario, Weighted, open};
 use crate::units;
 
 /// An executor as options see it.
@@ -40,21 +41,14 @@ pub(super) const EXECUTORS: &[ExecutorOptions] = &[
         fields: &["start_vus", "stages", "graceful_ramp_down"],
         read: Some(ramping_vus),
     },
-    ExecutorOptions {
-        name: "constant-arrival-rate",
-        fields: &["rate", "time_unit", "duration", "pre_allocated_vus", "max_vus"],
-        read: None,
-    },
-    ExecutorOptions {
-        name: "ramping-arrival-rate",
-        fields: &["start_rate", "time_unit", "stages", "pre_allocated_vus", "max_vus"],
-        read: None,
-    },
+    ExecutorOptions { name: "constant-arrival-rate", fields: open::CONSTANT_FIELDS, read: Some(open::constant) },
+    ExecutorOptions { name: "ramping-arrival-rate", fields: open::RAMPING_FIELDS, read: Some(open::ramping) },
     ExecutorOptions { name: "externally-controlled", fields: &["vus", "max_vus", "duration"], read: None },
 ];
 
 /// The fields that every scenario has.
-const SCENARIO_FIELDS: &[&str] = &["executor", "exec", "start_time", "graceful_stop", "env", "tags"];
+const SCENARIO_FIELDS: &[&str] =
+    &["executor", "exec", "start_time", "start_after", "graceful_stop", "max_rate", "env", "tags"];
 
 /// How long a number of iterations may take unless options say otherwise (k6: 10 minutes).
 pub(super) const MAX_DURATION: Duration = Duration::from_secs(600);
@@ -83,16 +77,61 @@ pub(super) fn scenario(
         let problem = format!("scenario name `{name}` must be letters, digits, `_` and `-`");
         errors.push(PlanError::Journey { scenario: name.into(), problem });
     }
-    let exec = fields.text("exec", errors);
-    let exec = journey(name, exec.as_deref(), facts).map_err(|error| errors.push(error)).ok();
+    let (exec, mix) = journeys(name, fields, facts, errors).unwrap_or_default();
+    let start_after = fields.text("start_after", errors);
+    let max_rate = fields.rate("max_rate", errors);
     let start_time = fields.duration("start_time", errors).unwrap_or_default();
     let graceful_stop = fields.duration("graceful_stop", errors).unwrap_or(GRACE);
     let (env, tags) = (fields.text_map("env", errors), fields.text_map("tags", errors));
     let executor = executor(name, fields, errors);
+    if max_rate.is_some() && executor.as_ref().is_some_and(|executor| executor.open().is_some()) {
+        errors.push(fields.invalid("max_rate", "open load has its own rate; a bound belongs to closed load"));
+    }
     if errors.len() > before {
         return None;
     }
-    Some(Scenario { name: name.into(), exec: exec?, executor: executor?, start_time, graceful_stop, env, tags })
+    let (name, executor) = (name.into(), executor?);
+    Some(Scenario { name, exec, mix, executor, start_time, start_after, max_rate, graceful_stop, env, tags })
+}
+
+/// The journeys of a scenario: one, or several by weight. Gives what stands for all, and the weights where there are
+/// several.
+fn journeys(
+    scenario: &str,
+    fields: &Fields,
+    facts: &ScriptFacts,
+    errors: &mut Vec<PlanError>,
+) -> Option<(String, Vec<Weighted>)> {
+    let weighted = fields.origin("exec").is_some_and(|_| fields.values["exec"].value.is_object());
+    if !weighted {
+        let given = fields.origin("exec").is_some();
+        let exec = fields.text("exec", errors);
+        if given && exec.is_none() {
+            return None;
+        }
+        return journey(scenario, exec.as_deref(), facts).map_err(|error| errors.push(error)).ok().map(|e| (e, vec![]));
+    }
+    let weights = fields.weights("exec", errors)?;
+    let mut mix = Vec::with_capacity(weights.len());
+    for (name, weight) in weights {
+        match journey(scenario, Some(&name), facts) {
+            Ok(exec) => mix.push(Weighted { exec, weight }),
+            Err(error) => errors.push(error),
+        }
+    }
+    // A weight of 0 switches a journey off.
+    mix.retain(|journey| journey.weight > 0);
+    match mix.as_slice() {
+        [] => {
+            errors.push(fields.invalid("exec", "expected at least one journey with a weight above 0"));
+            None
+        }
+        [only] => Some((only.exec.clone(), Vec::new())),
+        several => {
+            let names: Vec<&str> = several.iter().map(|journey| journey.exec.as_str()).collect();
+            Some((names.join(", "), mix))
+        }
+    }
 }
 
 fn executor(scenario: &str, fields: &Fields, errors: &mut Vec<PlanError>) -> Option<Executor> {
@@ -186,7 +225,7 @@ fn ramping_vus(fields: &Fields, scenario: &str, errors: &mut Vec<PlanError>) -> 
         let expected = "a list of stages such as `#{ duration: \"30s\", target: 10 }`".into();
         errors.push(PlanError::Missing { scenario: scenario.into(), field: "stages", expected });
     }
-    let stages = fields.stages("stages", errors)?;
+    let stages = write_out(start_vus, &fields.stages("stages", errors)?);
     let graceful_ramp_down = fields.duration("graceful_ramp_down", errors).unwrap_or(GRACE);
     let executor = Executor::RampingVus { start_vus, stages, graceful_ramp_down };
     if executor.vus_max() == 0 {

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Stage;
+use super::arrivals::ArrivalRate;
 use super::error::{PlanError, list};
 use super::layer::Source;
-use crate::units::{self, UnitError};
+use super::shapes::{Shape, ShapedStage};
+use crate::units::{self, Rate, UnitError};
 
 /// A value, and where it was given.
 #[derive(Clone, Debug)]
@@ -23,6 +24,9 @@ pub(super) struct Given {
 
 /// The most entries of a map that an option may have (tags, hosts, environment), and the most stages.
 pub(super) const ENTRIES_MAX: usize = 10_000;
+
+/// The most points of a curve of rates: one each 100 ms for more than two and a half hours.
+pub const CURVE_POINTS_MAX: usize = 100_000;
 
 /// The values of one table of options.
 #[derive(Clone, Debug, Default)]
@@ -164,11 +168,29 @@ impl Fields {
         read.unwrap_or_default()
     }
 
-    /// Stages: a list of `#{ duration, target }` or of `30s:10`, or one text `30s:10,1m:20`.
-    pub fn stages(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<Vec<Stage>> {
-        let stages: Vec<Stage> = self.read(name, errors, |value| match value {
-            Value::String(text) => text.split(',').map(stage_from_text).collect(),
-            Value::Array(items) if items.len() <= ENTRIES_MAX => items.iter().map(stage).collect(),
+    /// Stages of VUs: a list of `#{ duration, target, shape }` or of `30s:10`, or one text `30s:10,1m:20`.
+    pub fn stages(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<Vec<ShapedStage<u32>>> {
+        self.list_of_stages(name, errors, count_u32)
+    }
+
+    /// Stages of rates, in the same forms.
+    pub fn rate_stages(
+        &self,
+        name: &'static str,
+        errors: &mut Vec<PlanError>,
+    ) -> Option<Vec<ShapedStage<ArrivalRate>>> {
+        self.list_of_stages(name, errors, arrival_rate)
+    }
+
+    fn list_of_stages<T>(
+        &self,
+        name: &'static str,
+        errors: &mut Vec<PlanError>,
+        target: fn(&Value) -> Result<T, Wrong>,
+    ) -> Option<Vec<ShapedStage<T>>> {
+        let stages: Vec<ShapedStage<T>> = self.read(name, errors, |value| match value {
+            Value::String(text) => text.split(',').map(|text| stage_from_text(text, target)).collect(),
+            Value::Array(items) if items.len() <= ENTRIES_MAX => items.iter().map(|item| stage(item, target)).collect(),
             _ => Err(Wrong::Type("a list of stages such as `#{ duration: \"30s\", target: 10 }`")),
         })?;
         if stages.is_empty() {
@@ -176,6 +198,54 @@ impl Fields {
             return None;
         }
         Some(stages)
+    }
+
+    /// A number of iterations per time unit.
+    pub fn arrival_rate(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<ArrivalRate> {
+        self.read(name, errors, arrival_rate)
+    }
+
+    /// A rate with its own period: `50/s`, or a number a second.
+    pub fn rate(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<Rate> {
+        let rate = self.read(name, errors, |value| {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(per_second) => per_second.to_string(),
+                _ => return Err(Wrong::Type("a rate such as `50/s`")),
+            };
+            units::parse_rate(&text).map_err(Wrong::Unit)
+        })?;
+        if rate.count == 0 {
+            errors.push(self.invalid(name, "expected a rate above 0, found 0"));
+            return None;
+        }
+        Some(rate)
+    }
+
+    /// A curve of rates, as a list of numbers; none when the value is not a list.
+    pub fn curve(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<Vec<ArrivalRate>> {
+        self.values.get(name).filter(|given| given.value.is_array())?;
+        self.read(name, errors, |value| {
+            let items = value.as_array().filter(|items| (2..=CURVE_POINTS_MAX).contains(&items.len()));
+            let items = items.ok_or(Wrong::Type("a curve of 2 to 100,000 rates"))?;
+            items.iter().map(arrival_rate).collect()
+        })
+    }
+
+    /// Whole numbers by name; none when the value is not a map.
+    pub fn weights(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<Vec<(String, u32)>> {
+        self.values.get(name).filter(|given| given.value.is_object())?;
+        self.read(name, errors, |value| {
+            let map = value.as_object().into_iter().flatten().take(ENTRIES_MAX);
+            map.map(|(key, value)| {
+                let weight = count_u32(value).map_err(|_| {
+                    let found = describe(value);
+                    Wrong::Problem(format!("the weight of `{key}` must be a whole number, found {found}"))
+                });
+                Ok((key.clone(), weight?))
+            })
+            .collect()
+        })
     }
 }
 
@@ -229,24 +299,61 @@ fn count_u32(value: &Value) -> Result<u32, Wrong> {
     u32::try_from(count).map_err(|_| Wrong::Problem(format!("{count} is too large, the most is {}", u32::MAX)))
 }
 
-fn stage(value: &Value) -> Result<Stage, Wrong> {
-    let map = match value {
-        Value::Object(map) => map,
-        Value::String(text) => return stage_from_text(text),
-        _ => return Err(Wrong::Problem(format!("expected a stage, found {}", describe(value)))),
+fn arrival_rate(value: &Value) -> Result<ArrivalRate, Wrong> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
     };
-    if let Some(name) = map.keys().find(|name| !matches!(name.as_str(), "duration" | "target")) {
-        return Err(Wrong::Problem(format!("a stage has `duration` and `target`, found `{name}`")));
+    let rate = number.ok_or(Wrong::Type("a number of iterations"))?;
+    if rate < 0.0 {
+        return Err(Wrong::Problem(format!("expected a rate of at least 0, found {rate}")));
     }
-    let field = |name: &str| map.get(name).ok_or_else(|| Wrong::Problem(format!("a stage has no `{name}`")));
-    Ok(Stage { duration: duration(field("duration")?)?, target: count_u32(field("target")?)? })
+    let too_large = || Wrong::Problem(format!("{rate} is too large, the most is {}", ArrivalRate::MOST));
+    let arrivals = ArrivalRate::from_f64(rate).ok_or_else(too_large)?;
+    if arrivals.is_zero() && rate > 0.0 {
+        let problem = "is too small, the least is a millionth; give a longer `time_unit`";
+        return Err(Wrong::Problem(format!("{rate} {problem}")));
+    }
+    Ok(arrivals)
 }
 
-fn stage_from_text(text: &str) -> Result<Stage, Wrong> {
-    let (span, target) = text
+fn stage<T>(value: &Value, target: fn(&Value) -> Result<T, Wrong>) -> Result<ShapedStage<T>, Wrong> {
+    let map = match value {
+        Value::Object(map) => map,
+        Value::String(text) => return stage_from_text(text, target),
+        _ => return Err(Wrong::Problem(format!("expected a stage, found {}", describe(value)))),
+    };
+    if let Some(name) = map.keys().find(|name| !matches!(name.as_str(), "duration" | "target" | "shape")) {
+        return Err(Wrong::Problem(format!("a stage has `duration`, `target` and `shape`, found `{name}`")));
+    }
+    let field = |name: &str| map.get(name).ok_or_else(|| Wrong::Problem(format!("a stage has no `{name}`")));
+    let within = |name: &str, wrong: Wrong, value: &Value| match wrong {
+        Wrong::Type(expected) => {
+            Wrong::Problem(format!("`{name}` of a stage: expected {expected}, found {}", describe(value)))
+        }
+        Wrong::Unit(error) => Wrong::Problem(format!("`{name}` of a stage: {error}")),
+        Wrong::Problem(problem) => Wrong::Problem(format!("`{name}` of a stage: {problem}")),
+    };
+    let shape = match map.get("shape") {
+        None => Shape::Linear,
+        Some(value) => value.as_str().and_then(Shape::named).ok_or_else(|| {
+            let (found, names) = (describe(value), list(Shape::NAMES));
+            Wrong::Problem(format!("`shape` of a stage: expected one of {names}, found {found}"))
+        })?,
+    };
+    let (time, level) = (field("duration")?, field("target")?);
+    Ok(ShapedStage {
+        duration: duration(time).map_err(|wrong| within("duration", wrong, time))?,
+        target: target(level).map_err(|wrong| within("target", wrong, level))?,
+        shape,
+    })
+}
+
+fn stage_from_text<T>(text: &str, target: fn(&Value) -> Result<T, Wrong>) -> Result<ShapedStage<T>, Wrong> {
+    let (span, level) = text
         .rsplit_once(':')
         .ok_or_else(|| Wrong::Problem(format!("expected a stage such as `30s:10`, found `{text}`")))?;
-    let target = units::parse_count(target).map_err(Wrong::Unit)?;
-    let target = u32::try_from(target).map_err(|_| Wrong::Problem(format!("`{text}` has too large a target")))?;
-    Ok(Stage { duration: units::parse_duration(span).map_err(Wrong::Unit)?, target })
+    let target = target(&Value::String(level.to_owned()))?;
+    Ok(ShapedStage { duration: units::parse_duration(span).map_err(Wrong::Unit)?, target, shape: Shape::Linear })
 }

@@ -9,24 +9,28 @@ use std::ops::Range;
 use std::time::Duration;
 
 mod adjust;
+pub mod arrivals;
 pub mod division;
 pub mod error;
 mod executors;
 mod fields;
 pub mod layer;
+mod open;
 pub mod resolve;
 pub mod scenario;
+mod shapes;
 pub mod stages;
 mod thresholds;
 
 #[cfg(test)]
 mod tests;
 
+pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
 pub use error::PlanError;
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use resolve::resolve;
-pub use scenario::{Executor, Scenario};
+pub use scenario::{Executor, Scenario, Weighted};
 pub use stages::{Ramp, Stage};
 
 /// Everything that a run needs to know before it starts.
@@ -70,6 +74,18 @@ impl Plan {
     #[must_use]
     pub fn vus_max(&self) -> u64 {
         self.scenarios.iter().map(|scenario| u64::from(scenario.executor.vus_max())).sum()
+    }
+
+    /// When each scenario starts, from the run's start, if those that it waits for take all the time that they may.
+    #[must_use]
+    pub fn planned_starts(&self) -> Vec<Duration> {
+        scenario::planned_starts(&self.scenarios)
+    }
+
+    /// The place of the scenario of that name among the scenarios.
+    #[must_use]
+    pub fn scenario_named(&self, name: &str) -> Option<usize> {
+        self.scenarios.iter().position(|scenario| scenario.name == name)
     }
 
     /// The places of a scenario's VUs among all VUs of the run, from 0: those of the scenarios before it come first.

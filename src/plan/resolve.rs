@@ -2,7 +2,7 @@
 //!
 //! Each option is the one given last; maps (`scenarios`, `thresholds`, `tags`, `hosts`) are merged by key. A scenario
 //! that names its `executor` replaces an earlier one of its name, one that does not changes fields of it. The shorthands
-//! `vus`, `duration`, `iterations` and `stages` make the one scenario `default` where there are no `scenarios`; where
+//! `vus`, `duration`, `iterations`, `rate` and `stages` make the one scenario `default` where there are no `scenarios`; where
 //! there are, those given later than them adjust them (the rule is in `adjust.rs`).
 
 use std::collections::BTreeMap;
@@ -16,8 +16,9 @@ use super::executors::{self, MAX_DURATION};
 use super::fields::{Fields, Given, canonical};
 use super::layer::{Layer, ScriptFacts, Source};
 use super::scenario::counted;
+use super::shapes::write_out;
 use super::thresholds::{Thresholds, selects_scenario};
-use super::{Executor, HttpOptions, Limits, Plan, Scenario};
+use super::{Executor, HttpOptions, Limits, Plan, Scenario, open};
 use crate::units;
 
 /// Every option of a run, in `snake_case`.
@@ -25,6 +26,7 @@ pub const OPTIONS: &[&str] = &[
     "vus",
     "duration",
     "iterations",
+    "rate",
     "stages",
     "scenarios",
     "scenario",
@@ -58,7 +60,6 @@ pub const OPTIONS: &[&str] = &[
 
 /// Options of k6, and of the next version, that this one does not have: to be told apart from misspelt ones.
 const NOT_YET: &[&str] = &[
-    "rate",
     "blacklist_ips",
     "block_hostnames",
     "cloud",
@@ -90,7 +91,7 @@ const VUS_MAX: u64 = 1_000_000;
 const THREADS_MAX: u64 = 1_024;
 /// The name of the scenario that the shorthands make.
 const SHORTHAND_SCENARIO: &str = "default";
-const SHORTHANDS: &[&str] = &["stages", "iterations", "duration", "vus"];
+const SHORTHANDS: &[&str] = &["stages", "iterations", "rate", "duration", "vus"];
 
 /// Merges the layers into a plan.
 ///
@@ -112,6 +113,7 @@ pub fn resolve(layers: &[Layer], facts: &ScriptFacts) -> Result<Plan, Vec<PlanEr
             .filter_map(|(name, fields)| executors::scenario(name, fields, facts, &mut errors))
             .collect::<Vec<Scenario>>(),
     };
+    check_order(&scenarios, &mut errors);
     let removed = pick(&options, &mut scenarios, &mut notes, &mut errors);
     if let Some(base) = scenarios_origin {
         for name in SHORTHANDS {
@@ -179,6 +181,8 @@ impl Gathered {
         };
         conflict("stages", "iterations", "stages say how many VUs there are, not how many iterations");
         conflict("stages", "duration", "the stages have their own durations");
+        conflict("rate", "iterations", "a rate and a duration say how many iterations there are");
+        conflict("rate", "stages", "give stages of VUs, or a scenario with `executor: \"ramping-arrival-rate\"`");
         for name in SHORTHANDS {
             conflict("scenarios", name, "put it into a scenario");
         }
@@ -264,6 +268,11 @@ fn pick(
         scenarios.drain(..).partition(|scenario| wanted.contains(&scenario.name));
     *scenarios = kept;
     let removed: Vec<String> = removed.into_iter().map(|scenario| scenario.name).collect();
+    for scenario in scenarios.iter_mut() {
+        if let Some(other) = scenario.start_after.take_if(|other| removed.contains(other)) {
+            notes.push(format!("scenario `{}` does not wait for `{other}`, as that is not run", scenario.name));
+        }
+    }
     if !removed.is_empty() {
         let names = super::error::list(removed.iter().map(String::as_str));
         notes.push(format!("not run, by {}: {names}", origin.spell("scenario")));
@@ -283,8 +292,11 @@ fn shorthand(
     Some(Scenario {
         name: SHORTHAND_SCENARIO.into(),
         exec: exec?,
+        mix: Vec::new(),
         executor,
         start_time: Duration::ZERO,
+        start_after: None,
+        max_rate: None,
         graceful_stop: GRACE,
         env: BTreeMap::new(),
         tags: BTreeMap::new(),
@@ -299,7 +311,13 @@ fn shorthand_executor(options: &Fields, notes: &mut Vec<String>, errors: &mut Ve
         }
     };
     // Of two that shape the load differently, the one given last counts.
+    if origin("rate").is_some() && origin("rate") >= origin("stages").max(origin("iterations")) {
+        ignore("stages", "rate");
+        ignore("iterations", "rate");
+        return open::shorthand(options, SHORTHAND_SCENARIO, notes, errors);
+    }
     let by_stages = origin("stages").is_some() && origin("stages") >= origin("iterations");
+    ignore("rate", if by_stages { "stages" } else { "iterations" });
     if by_stages {
         ignore("iterations", "stages");
         if origin("duration") < origin("stages") {
@@ -309,6 +327,7 @@ fn shorthand_executor(options: &Fields, notes: &mut Vec<String>, errors: &mut Ve
         let vus = options.count_u32("vus", errors);
         let vus_later = origin("vus") > origin("stages");
         let start_vus = vus.filter(|_| !vus_later).unwrap_or(1);
+        let stages = write_out(start_vus, &stages);
         let mut executor = Executor::RampingVus { start_vus, stages, graceful_ramp_down: GRACE };
         if executor.vus_max() == 0 {
             errors.push(options.invalid("stages", "no stage has a target above 0"));
@@ -359,9 +378,50 @@ fn shorthand_executor(options: &Fields, notes: &mut Vec<String>, errors: &mut Ve
     Some(Executor::SharedIterations { vus: 1, iterations: 1, max_duration: MAX_DURATION })
 }
 
+/// Scenarios that wait for another must name one that is there, and not wait in a circle.
+fn check_order(scenarios: &[Scenario], errors: &mut Vec<PlanError>) {
+    let find = |name: &str| scenarios.iter().find(|scenario| scenario.name == name);
+    // A scenario that is wrong is not in the list; its own errors come first.
+    if !errors.is_empty() {
+        return;
+    }
+    for scenario in scenarios {
+        let fail = |problem: String| PlanError::Journey { scenario: scenario.name.clone(), problem };
+        let mut chain = vec![scenario.name.as_str()];
+        let mut at = scenario;
+        while let Some(before) = &at.start_after {
+            let Some(next) = find(before) else {
+                if std::ptr::eq(at, scenario) {
+                    let names = scenarios.iter().map(|other| other.name.as_str()).filter(|name| *name != scenario.name);
+                    let hint = units::nearest(before, names.clone()).map_or_else(
+                        || format!("expected one of {}", super::error::list(names)),
+                        |near| format!("did you mean `{near}`?"),
+                    );
+                    errors.push(fail(format!("`start_after`: there is no scenario `{before}`; {hint}")));
+                }
+                break;
+            };
+            chain.push(&next.name);
+            if next.name == scenario.name {
+                let circle = super::error::list(chain.iter().copied());
+                errors.push(fail(format!("`start_after`: scenarios wait for each other in a circle: {circle}")));
+                break;
+            }
+            // A circle further on is an error of the scenarios in it.
+            if chain.len() > scenarios.len() {
+                break;
+            }
+            at = next;
+        }
+    }
+}
+
 /// What must hold for the scenarios as they will be run.
 fn check_scenarios(scenarios: &[Scenario], errors: &mut Vec<PlanError>) {
     for scenario in scenarios {
+        if let Some(problem) = open::check(&scenario.executor) {
+            errors.push(PlanError::Journey { scenario: scenario.name.clone(), problem });
+        }
         if let Executor::SharedIterations { vus, iterations, .. } = scenario.executor
             && iterations < u64::from(vus)
         {

@@ -4,25 +4,42 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::arrivals::{ArrivalRate, OpenLoad, RateCurve, RateStage, Spacing};
 use super::{Ramp, Stage};
+use crate::units::Rate;
 
 /// One way in which load arrives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
     /// Its name.
     pub name: String,
-    /// The journey: a function of the script.
+    /// The journey: a function of the script. Where there are several, the names of all, for people to read.
     pub exec: String,
+    /// The journeys that iterations choose among by weight, where there are several; else empty.
+    pub mix: Vec<Weighted>,
     /// How its iterations are started.
     pub executor: Executor,
-    /// When it starts, from the run's start.
+    /// When it starts: from the run's start, or from the end of the scenario that it waits for.
     pub start_time: Duration,
+    /// The scenario that must have ended, with all its VUs, before this one starts.
+    pub start_after: Option<String>,
+    /// The most iterations that all its VUs together start, where that is bounded (closed load only).
+    pub max_rate: Option<Rate>,
     /// How long running iterations may go on after its end (k6: 30 s).
     pub graceful_stop: Duration,
     /// What `env` gives in this scenario, over the run's.
     pub env: BTreeMap<String, String>,
     /// Tags of its series.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A journey, and how often it is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weighted {
+    /// A function of the script.
+    pub exec: String,
+    /// Its share is this over the sum of all weights.
+    pub weight: u32,
 }
 
 /// How a scenario's iterations are started: k6's executors.
@@ -62,6 +79,24 @@ pub enum Executor {
         /// How long a VU that is ramped down may go on with its iteration (k6: 30 s).
         graceful_ramp_down: Duration,
     },
+    /// Open load: so many iterations per time unit are started, whatever becomes of those before.
+    ConstantArrivalRate {
+        /// Iterations per time unit.
+        rate: ArrivalRate,
+        /// How long.
+        duration: Duration,
+        /// What all open load has.
+        open: OpenLoad,
+    },
+    /// Open load with a rate that follows stages.
+    RampingArrivalRate {
+        /// Iterations per time unit at the start.
+        start_rate: ArrivalRate,
+        /// The stages. A curve that the script gives is written out as many short ones.
+        stages: Vec<RateStage>,
+        /// What all open load has.
+        open: OpenLoad,
+    },
 }
 
 impl Executor {
@@ -73,6 +108,8 @@ impl Executor {
             Self::PerVuIterations { .. } => "per-vu-iterations",
             Self::ConstantVus { .. } => "constant-vus",
             Self::RampingVus { .. } => "ramping-vus",
+            Self::ConstantArrivalRate { .. } => "constant-arrival-rate",
+            Self::RampingArrivalRate { .. } => "ramping-arrival-rate",
         }
     }
 
@@ -84,10 +121,47 @@ impl Executor {
                 *vus
             }
             Self::RampingVus { start_vus, stages, .. } => Ramp { start: *start_vus, stages }.peak(),
+            Self::ConstantArrivalRate { open, .. } | Self::RampingArrivalRate { open, .. } => open.max_vus,
         }
     }
 
-    /// The VUs that it wants at `t` after its start.
+    /// What it has as open load; none when its load is closed.
+    #[must_use]
+    pub fn open(&self) -> Option<&OpenLoad> {
+        match self {
+            Self::ConstantArrivalRate { open, .. } | Self::RampingArrivalRate { open, .. } => Some(open),
+            _ => None,
+        }
+    }
+
+    /// The curve of its rate; none when its load is closed.
+    #[must_use]
+    pub fn rate_curve(&self) -> Option<RateCurve> {
+        match self {
+            Self::ConstantArrivalRate { rate, duration, open } => {
+                let stage = RateStage { duration: *duration, target: *rate };
+                Some(RateCurve::new(*rate, &[stage], open.time_unit))
+            }
+            Self::RampingArrivalRate { start_rate, stages, open } => {
+                Some(RateCurve::new(*start_rate, stages, open.time_unit))
+            }
+            _ => None,
+        }
+    }
+
+    /// The highest rate of open load, in iterations per time unit; zero when its load is closed.
+    #[must_use]
+    pub fn rate_peak(&self) -> ArrivalRate {
+        match self {
+            Self::ConstantArrivalRate { rate, .. } => *rate,
+            Self::RampingArrivalRate { start_rate, stages, .. } => {
+                stages.iter().map(|stage| stage.target).fold(*start_rate, ArrivalRate::max)
+            }
+            _ => ArrivalRate::default(),
+        }
+    }
+
+    /// The VUs that it wants at `t` after its start; of open load the most that it may add.
     #[must_use]
     pub fn vus_at(&self, t: Duration) -> u32 {
         match self {
@@ -104,22 +178,28 @@ impl Executor {
             Self::SharedIterations { max_duration, .. } | Self::PerVuIterations { max_duration, .. } => *max_duration,
             Self::ConstantVus { duration, .. } => *duration,
             Self::RampingVus { start_vus, stages, .. } => Ramp { start: *start_vus, stages }.duration(),
+            Self::ConstantArrivalRate { duration, .. } => *duration,
+            Self::RampingArrivalRate { stages, .. } => stages.iter().map(|stage| stage.duration).sum(),
         }
     }
 
-    /// How many iterations it makes in all, where that is planned.
+    /// How many iterations it makes in all, where that and not a time is planned.
     #[must_use]
     pub fn iterations_planned(&self) -> Option<u64> {
         match self {
             Self::SharedIterations { iterations, .. } => Some(*iterations),
             Self::PerVuIterations { vus, iterations, .. } => Some(iterations.saturating_mul(u64::from(*vus))),
-            Self::ConstantVus { .. } | Self::RampingVus { .. } => None,
+            Self::ConstantVus { .. }
+            | Self::RampingVus { .. }
+            | Self::ConstantArrivalRate { .. }
+            | Self::RampingArrivalRate { .. } => None,
         }
     }
 }
 
 impl Scenario {
-    /// When it starts its last iteration at the latest, from the run's start.
+    /// When it starts its last iteration at the latest, from the run's start, or from the end of the scenario that it
+    /// waits for.
     #[must_use]
     pub fn end(&self) -> Duration {
         self.start_time + self.executor.duration()
@@ -138,30 +218,88 @@ impl Scenario {
                 format!("{iterations} for each of {vus}, at most {}", span(*max_duration))
             }
             Executor::ConstantVus { vus, duration } => format!("{} for {}", counted(*vus, "VU"), span(*duration)),
-            Executor::RampingVus { start_vus, stages, .. } => describe_stages(*start_vus, stages),
+            Executor::RampingVus { start_vus, stages, .. } => {
+                let stages: Vec<_> = stages.iter().map(|stage| (stage.duration, stage.target)).collect();
+                describe_stages(*start_vus, &stages, |&target| if target == 1 { " VU".into() } else { " VUs".into() })
+            }
+            Executor::ConstantArrivalRate { rate, duration, open } => {
+                format!("{rate}{} for {}, {}", per(open.time_unit), span(*duration), open_vus(open))
+            }
+            Executor::RampingArrivalRate { start_rate, stages, open } => {
+                let unit = per(open.time_unit);
+                let curve = if stages.len() > STAGES_LISTED {
+                    let (peak, duration) = (self.executor.rate_peak(), span(self.executor.duration()));
+                    format!("a curve up to {peak}{unit} over {duration}")
+                } else {
+                    let stages: Vec<_> = stages.iter().map(|stage| (stage.duration, stage.target)).collect();
+                    describe_stages(*start_rate, &stages, |_| unit.clone())
+                };
+                format!("{curve}, {}", open_vus(open))
+            }
         };
-        if !self.start_time.is_zero() {
-            let _ = write!(text, ", after {}", span(self.start_time));
+        if let Some(rate) = self.max_rate {
+            let _ = write!(text, ", at most {}{}", rate.count, per(rate.per));
+        }
+        match (&self.start_after, self.start_time.is_zero()) {
+            (None, true) => {}
+            (None, false) => drop(write!(text, ", after {}", span(self.start_time))),
+            (Some(other), true) => drop(write!(text, ", after `{other}`")),
+            (Some(other), false) => drop(write!(text, ", {} after `{other}`", span(self.start_time))),
         }
         text
     }
 }
 
+/// When scenarios start, from the run's start, if those that they wait for take all the time that they may, graceful
+/// stop aside. Scenarios that wait for each other in a circle are errors; here they start at their own time.
+pub(super) fn planned_starts(scenarios: &[Scenario]) -> Vec<Duration> {
+    let place = |name: &str| scenarios.iter().position(|scenario| scenario.name == name);
+    let start = |scenario: &Scenario| {
+        let (mut start, mut at) = (scenario.start_time, scenario);
+        for _ in 0..scenarios.len() {
+            let Some(before) = at.start_after.as_deref().and_then(place) else { return start };
+            at = &scenarios[before];
+            start = start.saturating_add(at.end());
+        }
+        scenario.start_time
+    };
+    scenarios.iter().map(start).collect()
+}
+
 /// Stages that are spelled out in a description; of more, the rest is counted.
 const STAGES_DESCRIBED: usize = 6;
 
-fn describe_stages(start: u32, stages: &[Stage]) -> String {
+/// More stages than this are no list but a curve.
+const STAGES_LISTED: usize = 100;
+
+/// `/s`, `/m`, `/10s`.
+fn per(unit: Duration) -> String {
+    match span(unit).as_str() {
+        "1s" => "/s".into(),
+        "1m" => "/m".into(),
+        "1h" => "/h".into(),
+        other => format!("/{other}"),
+    }
+}
+
+fn open_vus(open: &OpenLoad) -> String {
+    let random = if open.spacing == Spacing::Poisson { ", at random" } else { "" };
+    format!("at most {}{random}", counted(open.max_vus, "VU"))
+}
+
+fn describe_stages<T: PartialEq + Copy + std::fmt::Display>(
+    start: T,
+    stages: &[(Duration, T)],
+    unit: impl Fn(&T) -> String,
+) -> String {
     let mut text = String::new();
     let mut from = start;
-    for (index, stage) in stages.iter().take(STAGES_DESCRIBED).enumerate() {
-        let unit = match index {
-            0 if stage.target == 1 => " VU",
-            0 => " VUs",
-            _ => "",
-        };
-        let (target, duration) = (stage.target, span(stage.duration));
+    for (index, &(duration, target)) in stages.iter().take(STAGES_DESCRIBED).enumerate() {
+        let unit = if index == 0 { unit(&target) } else { String::new() };
+        let is_jump = duration.is_zero();
+        let duration = span(duration);
         let separator = if index == 0 { "" } else { ", " };
-        let _ = if stage.duration.is_zero() {
+        let _ = if is_jump {
             write!(text, "{separator}jump to {target}{unit}")
         } else if target == from {
             write!(text, "{separator}{target}{unit} for {duration}")
@@ -215,8 +353,11 @@ mod tests {
         Scenario {
             name: "shop".into(),
             exec: "journey".into(),
+            mix: Vec::new(),
             executor,
             start_time: Duration::ZERO,
+            start_after: None,
+            max_rate: None,
             graceful_stop: seconds(30),
             env: BTreeMap::new(),
             tags: BTreeMap::new(),

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rhai::Dynamic;
 
@@ -69,6 +69,8 @@ pub struct ScenarioContext {
     pub env: BTreeMap<String, String>,
     /// Tags of its series.
     pub tags: Vec<(Arc<str>, Arc<str>)>,
+    /// Whether its load is open: its iterations have an intended start.
+    pub open: bool,
 }
 
 /// A virtual user, as host functions see it.
@@ -79,6 +81,10 @@ pub struct VuContext {
     pub iteration: Cell<u64>,
     /// Its iteration among all of its scenario, from 0.
     pub iteration_in_scenario: Cell<u64>,
+    /// How much later than intended its iteration started; zero in closed load.
+    pub lag: Cell<Duration>,
+    /// How long its iteration is to take at least, if the script has said so.
+    pub pace: Cell<Option<Duration>>,
     /// The generator of its random choices; seeded anew at each iteration.
     pub rng: RefCell<fastrand::Rng>,
     /// Its scenario.
@@ -99,6 +105,8 @@ impl VuContext {
             id,
             iteration: Cell::new(0),
             iteration_in_scenario: Cell::new(0),
+            lag: Cell::new(Duration::ZERO),
+            pace: Cell::new(None),
             rng: RefCell::new(fastrand::Rng::with_seed(0)),
             scenario,
             group: Cell::new(0),
@@ -113,6 +121,7 @@ impl VuContext {
     pub fn begin_iteration(&self, seed: u64, iteration: u64) {
         self.iteration.set(iteration);
         self.group.set(0);
+        self.pace.set(None);
         // SplitMix64's finaliser spreads neighbouring VUs and iterations over the whole seed space.
         let mut z = seed ^ u64::from(self.id).rotate_left(32) ^ iteration.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

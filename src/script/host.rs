@@ -115,7 +115,11 @@ impl Script {
             .iter()
             .map(|scenario| Journey {
                 name: scenario.name.as_str().into(),
-                exec: scenario.exec.clone(),
+                choices: match scenario.mix.as_slice() {
+                    [] => vec![(scenario.exec.clone(), 1)],
+                    mix => mix.iter().map(|journey| (journey.exec.clone(), journey.weight)).collect(),
+                },
+                open: scenario.executor.open().is_some(),
                 env: scenario.env.clone(),
                 tags: tags(&scenario.tags),
             })
@@ -139,7 +143,9 @@ fn tags(map: &BTreeMap<String, String>) -> Vec<(Arc<str>, Arc<str>)> {
 /// A scenario, as the factory keeps it: it crosses threads.
 struct Journey {
     name: Arc<str>,
-    exec: String,
+    /// The functions that it runs, and their weights.
+    choices: Vec<(String, u32)>,
+    open: bool,
     env: BTreeMap<String, String>,
     tags: Vec<(Arc<str>, Arc<str>)>,
 }
@@ -167,6 +173,7 @@ impl VuFactory for ScriptFactory {
                     name: journey.name.clone(),
                     env: journey.env.clone(),
                     tags: journey.tags.clone(),
+                    open: journey.open,
                 })
             })
             .collect();
@@ -185,7 +192,7 @@ impl VuFactory for ScriptFactory {
             .scenarios
             .iter()
             .zip(scenarios)
-            .map(|(journey, scenario)| Rc::new(HostJourney { exec: journey.exec.clone(), scenario }))
+            .map(|(journey, scenario)| Rc::new(HostJourney { choices: journey.choices.clone(), scenario }))
             .collect();
         Ok(Rc::new(ScriptHost(Rc::new(HostInner {
             context,
@@ -204,8 +211,27 @@ impl VuFactory for ScriptFactory {
 }
 
 struct HostJourney {
-    exec: String,
+    choices: Vec<(String, u32)>,
     scenario: Rc<ScenarioContext>,
+}
+
+impl HostJourney {
+    /// The function for one iteration, chosen by weight. `random` is asked only where there is a choice.
+    fn choose(&self, random: &mut fastrand::Rng) -> usize {
+        if self.choices.len() < 2 {
+            return 0;
+        }
+        let sum: u64 = self.choices.iter().map(|&(_, weight)| u64::from(weight)).sum();
+        let mut drawn = random.u64(..sum.max(1));
+        let chosen = self.choices.iter().position(|&(_, weight)| match drawn.checked_sub(weight.into()) {
+            Some(rest) => {
+                drawn = rest;
+                false
+            }
+            None => true,
+        });
+        chosen.unwrap_or(0)
+    }
 }
 
 struct HostInner {
@@ -291,9 +317,11 @@ impl VuHost for ScriptHost {
         let Some(journey) = host.journeys.get(seat.scenario).cloned() else {
             return Err(VuError::Script(format!("error: there is no scenario number {}", seat.scenario)));
         };
-        let Some(parameters) = host.program.parameters(&journey.exec) else {
-            return Err(VuError::Script(format!("error: the script has no function `{}`", journey.exec)));
+        let parameters = |(exec, _): &(String, u32)| {
+            let missing = || VuError::Script(format!("error: the script has no function `{exec}`"));
+            host.program.parameters(exec).ok_or_else(missing)
         };
+        let parameters = journey.choices.iter().map(parameters).collect::<Result<Vec<_>, _>>()?;
         let client = Client::new(host.network.clone());
         let vu = Rc::new(VuContext::new(seat.vu, host.seed, journey.scenario.clone(), Some(client)));
         let budget = host.budget();
@@ -306,7 +334,8 @@ struct ScriptVu {
     host: Rc<HostInner>,
     vu: Rc<VuContext>,
     journey: Rc<HostJourney>,
-    parameters: usize,
+    /// How many parameters each of the journey's functions takes.
+    parameters: Vec<usize>,
     budget: Budget,
 }
 
@@ -382,12 +411,20 @@ impl Vu for ScriptVu {
         Box::pin(async move {
             self.vu.begin_iteration(self.host.seed, start.iteration);
             self.vu.iteration_in_scenario.set(start.iteration_in_scenario);
-            let outcome = self.call(&self.journey.exec, self.parameters, cancel).await;
+            self.vu.lag.set(start.actual.saturating_sub(start.intended));
+            let choice = self.journey.choose(&mut self.vu.rng.borrow_mut());
+            let outcome = self.call(&self.journey.choices[choice].0, self.parameters[choice], cancel).await;
+            // What `vu_stop` asks for is late by nobody's fault.
+            self.vu.lag.set(Duration::ZERO);
             if let Some(client) = &self.vu.client {
                 client.end_iteration();
             }
             outcome
         })
+    }
+
+    fn pace(&mut self) -> Option<Duration> {
+        self.vu.pace.take()
     }
 
     fn stop<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {

@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rhai::ImmutableString;
 use rustc_hash::FxHashMap;
@@ -90,6 +91,8 @@ struct RequestSeries {
     requests: SeriesId,
     failed: SeriesId,
     duration: SeriesId,
+    /// Of open load alone.
+    duration_intended: Option<SeriesId>,
     sending: SeriesId,
     waiting: SeriesId,
     receiving: SeriesId,
@@ -220,8 +223,9 @@ impl SeriesTable {
         self.names.id(&self.name_buffer)
     }
 
-    /// Records one exchange under its key.
-    pub fn record(&mut self, recorder: &Recorder, mut key: RequestKey, exchange: &Exchange) {
+    /// Records one exchange under its key. `lag` is how much later than intended its iteration started, which counts in
+    /// open load: had it started on time, the request would have been sent so much earlier.
+    pub fn record(&mut self, recorder: &Recorder, mut key: RequestKey, exchange: &Exchange, lag: Duration) {
         if self.requests.len() >= MAX_INTERNED && !self.requests.contains_key(&key) {
             key.name = 0;
             key.tags = 0;
@@ -240,6 +244,9 @@ impl SeriesTable {
         recorder.count(series.requests, 1.0);
         recorder.rate(series.failed, !key.expected);
         recorder.trend(series.duration, micros(timings.duration()));
+        if let Some(intended) = series.duration_intended {
+            recorder.trend(intended, micros(lag + timings.duration()));
+        }
         recorder.trend(series.sending, micros(timings.sending));
         recorder.trend(series.waiting, micros(timings.waiting));
         recorder.trend(series.receiving, micros(timings.receiving));
@@ -322,11 +329,13 @@ impl SeriesTable {
 
     fn request_series(&self, recorder: &Recorder, key: &RequestKey) -> RequestSeries {
         let tags = self.request_tags(key);
+        let open = self.scenarios.get(usize::from(key.scenario)).is_some_and(|scenario| scenario.open);
         let of = |metric| recorder.series(metric, &tags);
         RequestSeries {
             requests: of(builtin::HTTP_REQS),
             failed: of(builtin::HTTP_REQ_FAILED),
             duration: of(builtin::HTTP_REQ_DURATION),
+            duration_intended: open.then(|| of(builtin::HTTP_REQ_DURATION_INTENDED)),
             sending: of(builtin::HTTP_REQ_SENDING),
             waiting: of(builtin::HTTP_REQ_WAITING),
             receiving: of(builtin::HTTP_REQ_RECEIVING),
@@ -351,7 +360,7 @@ impl SeriesTable {
 
 /// Microseconds: thousandths of the unit of times.
 #[must_use]
-pub fn micros(duration: std::time::Duration) -> u64 {
+pub fn micros(duration: Duration) -> u64 {
     duration.as_micros() as u64
 }
 

@@ -36,7 +36,8 @@ fn arrays_and_maps_that_grow_without_end_end_the_run() {
 
 #[test]
 fn memory_that_is_kept_from_iteration_to_iteration_counts() {
-    let journey = "if vu.state.kept == () { vu.state.kept = []; } for n in 0..1000 { vu.state.kept.push(`some text ${n}`); }";
+    let journey =
+        "if vu.state.kept == () { vu.state.kept = []; } for n in 0..1000 { vu.state.kept.push(`some text ${n}`); }";
     let ran = out_of_memory(journey, "-d 1h --max-vu-memory 16MB");
     assert!(ran.count("iterations") > 10.0, "{ran}");
 }
@@ -126,7 +127,11 @@ fn a_loop_without_end_is_ended_by_its_deadline_and_only_it() {
         }
     "#;
     let ran = Loadr::script(script).flags("--max-script-time 200ms --threads 1").run().expect(0);
-    assert_eq!((ran.count("iterations"), ran.count("iterations_failed"), ran.rate("checks")), (6.0, 2.0, (4, 0)), "{ran}");
+    assert_eq!(
+        (ran.count("iterations"), ran.count("iterations_failed"), ran.rate("checks")),
+        (6.0, 2.0, (4, 0)),
+        "{ran}"
+    );
     let error = ran.error(2003);
     assert_eq!((error.side.as_str(), error.count), ("script", 2));
     assert!(error.message.contains("script.rhai:4:") && error.example.contains("200ms"), "{ran}");

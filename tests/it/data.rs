@@ -41,7 +41,11 @@ fn next_gives_every_row_in_turn_over_all_vus_and_threads() {
         fn journey() { print(LINES.next()); }
     "#;
     let lines: String = (0..50).map(|n| format!("line {n:02}\n")).collect();
-    let ran = Loadr::script(script).file("lines.txt", &lines).flags("-u 5 -i 100 --threads 2 --allow-failure").run().expect(0);
+    let ran = Loadr::script(script)
+        .file("lines.txt", &lines)
+        .flags("-u 5 -i 100 --threads 2 --allow-failure")
+        .run()
+        .expect(0);
     let mut prints = ran.prints();
     prints.sort_unstable();
     let mut expected: Vec<&str> = lines.lines().chain(lines.lines()).collect();
@@ -114,7 +118,12 @@ fn one_seed_makes_the_same_choices_for_the_same_vu_and_iteration() {
 fn the_seed_can_come_from_the_script_and_is_told() {
     let script = format!("{}\nfn unused() {{}}", CHANCE.replace("#{ scenarios:", "#{ seed: 42, scenarios:"));
     let run = |script: &str, flags: &str| {
-        let ran = Loadr::script(script).file("lines.txt", "x\ny\nz\nw\n").flags(flags).flags("--allow-failure").run().expect(0);
+        let ran = Loadr::script(script)
+            .file("lines.txt", "x\ny\nz\nw\n")
+            .flags(flags)
+            .flags("--allow-failure")
+            .run()
+            .expect(0);
         let mut prints: Vec<String> = ran.prints().iter().map(|line| (*line).to_owned()).collect();
         prints.sort_unstable();
         (ran.report().run.seed, prints)
@@ -129,8 +138,11 @@ fn the_seed_can_come_from_the_script_and_is_told() {
 fn what_came_of_chance_can_be_repeated_by_the_seed_that_was_told() {
     let ran = Loadr::script(CHANCE).file("lines.txt", "x\ny\n").flags("--allow-failure").run().expect(0);
     let seed = ran.report().run.seed;
-    let again =
-        Loadr::script(CHANCE).file("lines.txt", "x\ny\n").flags(&format!("--allow-failure --seed {seed}")).run().expect(0);
+    let again = Loadr::script(CHANCE)
+        .file("lines.txt", "x\ny\n")
+        .flags(&format!("--allow-failure --seed {seed}"))
+        .run()
+        .expect(0);
     let (mut one, mut two) = (ran.prints(), again.prints());
     one.sort_unstable();
     two.sort_unstable();

@@ -20,12 +20,15 @@ fn a_script_that_is_not_there() {
 
 #[test]
 fn a_script_that_does_not_parse() {
-    refused("fn journey() {\n    let a = ;\n}", r"
+    refused(
+        "fn journey() {\n    let a = ;\n}",
+        r"
 error: unexpected ';'
  --> script.rhai:2:13
   |
 2 |     let a = ;
-  |             ^");
+  |             ^",
+    );
 }
 
 #[test]
@@ -43,17 +46,28 @@ fn an_import_that_is_not_there_or_does_not_parse() {
 
 #[test]
 fn an_init_that_fails_names_the_place() {
-    refused("const A = 1;\nlet b = A + missing;\nfn journey() {}", r"
+    refused(
+        "const A = 1;\nlet b = A + missing;\nfn journey() {}",
+        r"
 error: there is no variable `missing`
  --> script.rhai:2:13
   |
 2 | let b = A + missing;
-  |             ^");
-    refused("const R = http::get(\"http://127.0.0.1:1/\");\nfn journey() {}", r"
+  |             ^",
+    );
+    refused(
+        "const R = http::get(\"http://127.0.0.1:1/\");\nfn journey() {}",
+        r"
 error: the top level of a script can't make a request: it runs before the load; do it in `setup` or in a journey
  --> script.rhai:1:17
   |
-1 | const R = http::get(" .trim_end().to_owned().as_str().replace("http::get(", "http::get(\"http://127.0.0.1:1/\");\n  |                 ^").as_str());
+1 | const R = http::get("
+            .trim_end()
+            .to_owned()
+            .as_str()
+            .replace("http::get(", "http::get(\"http://127.0.0.1:1/\");\n  |                 ^")
+            .as_str(),
+    );
 }
 
 #[test]
@@ -80,7 +94,8 @@ fn what_shows_only_at_run_time_is_told_on_the_first_iteration() {
         ("http::post(env(\"BASE\"), 5);", "a body is a text, a blob, a map or an array (sent as JSON)"),
         ("if () { }", "a condition must be true or false, this is ()"),
     ] {
-        let ran = Loadr::script(&format!("fn journey() {{\n    {body}\n}}")).var("BASE", server.base()).run().expect(99);
+        let ran =
+            Loadr::script(&format!("fn journey() {{\n    {body}\n}}")).var("BASE", server.base()).run().expect(99);
         assert!(ran.stderr.contains(told), "{body}\n{ran}");
         assert!(ran.stderr.contains("--> script.rhai:2:"), "{body}\n{ran}");
     }
@@ -113,7 +128,8 @@ fn one_error_is_told_in_full_once_however_often_it_comes() {
 
 #[test]
 fn fail_ends_an_iteration_with_its_message() {
-    let script = "fn journey(vu) {\n    if vu.iteration == 0 { fail(\"no token\"); }\n    check(1, #{ one: |n| n == 1 });\n}";
+    let script =
+        "fn journey(vu) {\n    if vu.iteration == 0 { fail(\"no token\"); }\n    check(1, #{ one: |n| n == 1 });\n}";
     let ran = Loadr::script(script).flags("--iterations 2").run().expect(0);
     assert_eq!((ran.count("iterations_failed"), ran.rate("checks")), (1.0, (1, 0)));
     assert!(ran.report().errors[0].message.starts_with("no token (script.rhai:2:"), "{ran}");

@@ -15,7 +15,8 @@ struct Started(Child);
 impl Drop for Started {
     fn drop(&mut self) {
         // As the master of its workers it has to be asked, so that they end as well.
-        let asked = rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), rustix::process::Signal::TERM);
+        let asked =
+            rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), rustix::process::Signal::TERM);
         if asked.is_err() {
             let _ = self.0.kill();
         }

@@ -2,6 +2,7 @@
 //! counted as dropped.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl Executor for Shared {
         self.vus
     }
 
-    fn poll_turn(&self, _: &Slot, _: &mut Context<'_>) -> Poll<Option<Turn>> {
+    fn poll_turn(&self, _: &Rc<Slot>, _: &mut Context<'_>) -> Poll<Option<Turn>> {
         let pool = self.pool();
         let claim = |left: u64| left.checked_sub(1);
         Poll::Ready(pool.remaining.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok().map(|left| {
@@ -80,7 +81,7 @@ impl Executor for PerVu {
         self.vus
     }
 
-    fn poll_turn(&self, slot: &Slot, _: &mut Context<'_>) -> Poll<Option<Turn>> {
+    fn poll_turn(&self, slot: &Rc<Slot>, _: &mut Context<'_>) -> Poll<Option<Turn>> {
         if slot.iterations.get() >= self.iterations {
             return Poll::Ready(None);
         }

@@ -3,22 +3,29 @@
 //!
 //! An executor has two sides. [`Executor::drive`] runs beside the VUs and tells them to go or to wait as the plan wants.
 //! [`Executor::poll_turn`] is asked by each VU that may go for its next iteration. Closed-load executors answer at once.
-//! An open-load executor will let its `drive` put due starts (with their intended times) into a queue, answer from that,
-//! and add VUs through [`Crew::set_level`]; nothing else in the engine has to know.
+//! An open-load executor's `drive` puts due starts (with their intended times) into a queue, answers from that, and adds
+//! VUs through [`Crew::set_level`]; nothing else in the engine has to know.
 //!
 //! Not here: the end of a scenario. When `drive` returns, or the run is stopped, the crew lets its VUs finish.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
 use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::crew::Crew;
 use super::slot::Slot;
 use crate::plan::{self, Part, Plan};
 use crate::vu::LocalBoxFuture;
 
+mod arrival;
 mod iterations;
+mod limit;
+mod timer;
 mod vus;
 
 /// Leave to start an iteration.
@@ -37,7 +44,7 @@ pub(super) trait Executor {
 
     /// A VU that may go asks for its next iteration: a turn; none when it has none left; pending when it must wait, then
     /// the executor wakes the slot.
-    fn poll_turn(&self, slot: &Slot, cx: &mut Context<'_>) -> Poll<Option<Turn>>;
+    fn poll_turn(&self, slot: &Rc<Slot>, cx: &mut Context<'_>) -> Poll<Option<Turn>>;
 
     /// Tells the crew's VUs when to go and when to wait. Ends when no iteration is to start any more. Dropped when the
     /// run is stopped.
@@ -49,16 +56,47 @@ pub(super) trait Executor {
 }
 
 /// What the workers of one process share for one scenario.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pool {
     /// Iterations that are left to start, where all VUs share them.
     remaining: AtomicU64,
     /// How many there were.
     total: u64,
+    end: watch::Sender<ScenarioEnd>,
 }
 
-/// The pools of a plan's scenarios, for the part of the run that this process has.
-pub(super) fn pools(plan: &Plan, part: Part) -> Arc<[Pool]> {
+/// How far a scenario is from its end.
+#[derive(Clone, Copy, Debug, Default)]
+struct ScenarioEnd {
+    /// Workers that have not ended it.
+    workers: usize,
+    /// When the last one did.
+    at: Option<Instant>,
+}
+
+impl Pool {
+    /// A worker's last VU of the scenario has ended.
+    pub fn worker_ended(&self) {
+        self.end.send_modify(|end| {
+            end.workers = end.workers.saturating_sub(1);
+            if end.workers == 0 {
+                end.at = Some(Instant::now());
+            }
+        });
+    }
+
+    /// Waits for the scenario's end on all workers of this process, and gives when that was: the same for all that ask.
+    pub async fn ended(&self) -> Instant {
+        let mut watch = self.end.subscribe();
+        match watch.wait_for(|end| end.at.is_some()).await.map(|end| end.at) {
+            Ok(Some(at)) => at,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+/// The pools of a plan's scenarios, for the part of the run that this process has with so many workers.
+pub(super) fn pools(plan: &Plan, part: Part, workers: usize) -> Arc<[Pool]> {
     let pool = |(index, scenario): (usize, &plan::Scenario)| {
         let total = match scenario.executor {
             plan::Executor::SharedIterations { iterations, .. } => {
@@ -66,12 +104,14 @@ pub(super) fn pools(plan: &Plan, part: Part) -> Arc<[Pool]> {
             }
             _ => 0,
         };
-        Pool { remaining: AtomicU64::new(total), total }
+        let end = watch::Sender::new(ScenarioEnd { workers, at: None });
+        Pool { remaining: AtomicU64::new(total), total, end }
     };
     plan.scenarios.iter().enumerate().map(pool).collect()
 }
 
 /// What an executor is made of.
+#[derive(Clone)]
 pub(super) struct Setting {
     pub plan: Arc<Plan>,
     pub scenario: usize,
@@ -80,6 +120,8 @@ pub(super) struct Setting {
     /// The part of the run that this process has.
     pub process_part: Part,
     pub pools: Arc<[Pool]>,
+    /// Whether starts are to be timed finer than in milliseconds, which a paused clock does not allow.
+    pub fine_timer: bool,
 }
 
 impl Setting {
@@ -91,8 +133,23 @@ impl Setting {
 }
 
 /// The table of executors.
-pub(super) fn make(setting: Setting) -> Box<dyn Executor> {
-    match setting.plan.scenarios[setting.scenario].executor.clone() {
+pub(super) fn make(setting: &Setting) -> Box<dyn Executor> {
+    let scenario = &setting.plan.scenarios[setting.scenario];
+    let executor = by_kind(setting, scenario);
+    match scenario.max_rate {
+        Some(rate) => Box::new(limit::Limited::new(setting, rate, executor)),
+        None => executor,
+    }
+}
+
+fn by_kind(setting: &Setting, scenario: &plan::Scenario) -> Box<dyn Executor> {
+    let duration = scenario.executor.duration();
+    let setting = setting.clone();
+    match scenario.executor.clone() {
+        plan::Executor::ConstantArrivalRate { open, .. } | plan::Executor::RampingArrivalRate { open, .. } => {
+            let curve = scenario.executor.rate_curve().expect("open load has a curve");
+            Box::new(arrival::Arrivals::new(&setting, &curve, duration, open))
+        }
         plan::Executor::ConstantVus { vus, duration } => Box::new(vus::Constant::new(setting, vus, duration)),
         plan::Executor::RampingVus { start_vus, stages, graceful_ramp_down } => {
             Box::new(vus::Ramping::new(setting, start_vus, stages, graceful_ramp_down))

@@ -2,6 +2,7 @@
 //! as the one before has ended.
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ impl Executor for Constant {
         self.vus
     }
 
-    fn poll_turn(&self, _: &Slot, _: &mut Context<'_>) -> Poll<Option<Turn>> {
+    fn poll_turn(&self, _: &Rc<Slot>, _: &mut Context<'_>) -> Poll<Option<Turn>> {
         self.turns.turn()
     }
 
@@ -89,7 +90,7 @@ impl Executor for Ramping {
         self.setting.share(self.ramp().level_at(Duration::ZERO))
     }
 
-    fn poll_turn(&self, _: &Slot, _: &mut Context<'_>) -> Poll<Option<Turn>> {
+    fn poll_turn(&self, _: &Rc<Slot>, _: &mut Context<'_>) -> Poll<Option<Turn>> {
         self.turns.turn()
     }
 

@@ -8,7 +8,7 @@ fn vus_from(starts: &[(u32, u64)], at: u64, span: u64) -> usize {
 }
 
 /// Every VU that was made has been dropped, stopped if it had started, and none twice.
-fn assert_no_vu_is_left(seen: &Seen) {
+pub(super) fn assert_no_vu_is_left(seen: &Seen) {
     let of = |pick: fn(&Entry) -> Option<u32>| -> Vec<u32> {
         let mut vus: Vec<u32> = seen.log.iter().filter_map(pick).collect();
         vus.sort_unstable();

@@ -47,6 +47,8 @@ pub struct Fake {
     pub setup: Arc<dyn Fn() -> (Act, Result<serde_json::Value, VuError>) + Send + Sync>,
     pub teardown: Arc<dyn Fn() -> (Act, Result<(), VuError>) + Send + Sync>,
     pub stop: Act,
+    /// The pace that an iteration asks for.
+    pub pace: fn(Start) -> Option<Duration>,
     /// Fails for these VUs.
     pub build_fails: fn(Seat) -> bool,
     pub host_fails: fn(usize) -> bool,
@@ -63,6 +65,7 @@ impl Fake {
             setup: Arc::new(|| (Act::Instant(Outcome::Completed), Ok(serde_json::Value::Null))),
             teardown: Arc::new(|| (Act::Instant(Outcome::Completed), Ok(()))),
             stop: Act::Instant(Outcome::Completed),
+            pace: |_| None,
             build_fails: |_| false,
             host_fails: |_| false,
             data_panics: |_| false,
@@ -143,13 +146,14 @@ impl VuHost for Host {
             return Err(VuError::Script("no such function".into()));
         }
         self.fake.note(Entry::Built(seat));
-        Ok(Box::new(FakeVu { fake: self.fake.clone(), seat }))
+        Ok(Box::new(FakeVu { fake: self.fake.clone(), seat, pace: None }))
     }
 }
 
 struct FakeVu {
     fake: Fake,
     seat: Seat,
+    pace: Option<Duration>,
 }
 
 impl Vu for FakeVu {
@@ -161,6 +165,7 @@ impl Vu for FakeVu {
     fn iterate<'a>(&'a mut self, start: Start, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
         self.fake.note(Entry::Iteration { seat: self.seat, start });
         let act = (self.fake.journey)(self.seat, start);
+        self.pace = (self.fake.pace)(start);
         Box::pin(async move {
             let begun = Instant::now();
             let outcome = perform(act, cancel).await;
@@ -168,6 +173,10 @@ impl Vu for FakeVu {
             self.fake.note(Entry::Ended { seat: self.seat, at, outcome: outcome.clone() });
             outcome
         })
+    }
+
+    fn pace(&mut self) -> Option<Duration> {
+        self.pace.take()
     }
 
     fn stop<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {

@@ -16,6 +16,7 @@ use crate::vu::{Abort, Outcome};
 mod ends;
 mod executors;
 mod fake;
+mod open;
 mod threads;
 
 use fake::{Act, Entry, Fake};
@@ -28,8 +29,11 @@ fn scenario(name: &str, executor: Executor) -> Scenario {
     Scenario {
         name: name.into(),
         exec: "journey".into(),
+        mix: Vec::new(),
         executor,
         start_time: Duration::ZERO,
+        start_after: None,
+        max_rate: None,
         graceful_stop: ms(30_000),
         env: BTreeMap::new(),
         tags: BTreeMap::new(),

@@ -1,4 +1,4 @@
-//! `think` and `sleep`: pauses of a virtual user.
+//! `think`, `sleep` and `pace`: pauses of a virtual user.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 use super::duration::DurationRange;
 use super::{FunctionDoc, HostModule};
 use crate::script::bridge;
-use crate::script::context::HostContext;
+use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
 
 /// The module.
@@ -28,6 +28,13 @@ const DOCS: &[FunctionDoc] = &[
         errors: "When it is neither or negative, or in the script's init.",
         example: "sleep(1.ms);\nsleep(0.001);",
     },
+    FunctionDoc {
+        signature: "pace(duration)",
+        summary: "Lets this iteration take at least so long, counted from its start: the virtual user waits after it, before its next one. An iteration that takes longer is followed at once. The last call counts.",
+        parameters: &[("duration", "A duration such as `10.s`.")],
+        errors: "When it is none, or outside of a journey.",
+        example: "pace(1.ms);",
+    },
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
@@ -41,6 +48,9 @@ fn register(engine: &mut Engine, context: &HostContext) {
     engine.register_fn("sleep", |duration: Duration| pause(duration));
     engine.register_fn("sleep", |seconds: i64| pause_seconds(seconds as f64));
     engine.register_fn("sleep", pause_seconds);
+    let host = context.clone();
+    engine.register_fn("pace", move |duration: Duration| pace(&host, duration));
+    engine.register_fn("pace", |other: Dynamic| not_a_duration("pace", &other, "`pace(10.s)`"));
     engine.register_fn("sleep", |other: Dynamic| not_a_duration("sleep", &other, "`sleep(2.s)` or `sleep(500.ms)`"));
 }
 
@@ -54,6 +64,14 @@ fn pause_seconds(seconds: f64) -> Result<(), Box<EvalAltResult>> {
 fn pause(duration: Duration) -> Result<(), Box<EvalAltResult>> {
     // Made only when polled: in init there is no timer to make it with.
     bridge::wait(async move { tokio::time::sleep(duration).await }).map_err(|error| error.into_script_error("pause"))
+}
+
+fn pace(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult>> {
+    if host.phase() != Phase::Vu {
+        return Err(host_error("`pace` is about iterations: call it in a journey"));
+    }
+    host.vu().pace.set(Some(duration));
+    Ok(())
 }
 
 fn not_a_duration(function: &str, found: &Dynamic, like: &str) -> Result<(), Box<EvalAltResult>> {

@@ -167,7 +167,7 @@ fn record(host: &HostContext, vu: &VuContext, exchange: &Exchange, name: Option<
         method: method_number(&exchange.method),
         expected,
     };
-    series.record(recorder, key, exchange);
+    series.record(recorder, key, exchange, vu.lag.get());
     if expected {
         return;
     }
