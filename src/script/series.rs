@@ -226,20 +226,11 @@ impl SeriesTable {
     /// Records one exchange under its key. `lag` is how much later than intended its iteration started, which counts in
     /// open load: had it started on time, the request would have been sent so much earlier.
     pub fn record(&mut self, recorder: &Recorder, mut key: RequestKey, exchange: &Exchange, lag: Duration) {
-        if self.requests.len() >= MAX_INTERNED && !self.requests.contains_key(&key) {
-            key.name = 0;
-            key.tags = 0;
-        }
-        if !self.requests.contains_key(&key) {
-            let series = self.request_series(recorder, &key);
-            self.requests.insert(key, series);
-        }
         let opened = !exchange.reused && exchange.timings.connecting.is_some();
-        if opened && self.requests[&key].connection.is_none() {
-            let series = self.connection_series(recorder, &key);
-            self.requests.entry(key).and_modify(|known| known.connection = Some(series));
-        }
-        let Some(series) = self.requests.get(&key) else { return };
+        let series = match self.requests.get(&key) {
+            Some(series) if !opened || series.connection.is_some() => *series,
+            _ => self.new_request(recorder, &mut key, opened),
+        };
         let timings = &exchange.timings;
         recorder.count(series.requests, 1.0);
         recorder.rate(series.failed, !key.expected);
@@ -253,7 +244,10 @@ impl SeriesTable {
         recorder.count(series.sent, exchange.bytes_sent as f64);
         recorder.count(series.received, exchange.bytes_received as f64);
         if let (true, Some(connection)) = (opened, &series.connection) {
-            recorder.count(connection.opened, 1.0);
+            // An attempt that failed took its time in these phases, but opened nothing.
+            if exchange.status != 0 || exchange.bytes_sent > 0 {
+                recorder.count(connection.opened, 1.0);
+            }
             recorder.trend(connection.blocked, micros(timings.blocked));
             for (series, phase) in [
                 (connection.looking_up, timings.looking_up),
@@ -265,6 +259,22 @@ impl SeriesTable {
                 }
             }
         }
+    }
+
+    /// The series of a kind of request that was not seen before, or has not opened a connection before.
+    #[cold]
+    fn new_request(&mut self, recorder: &Recorder, key: &mut RequestKey, opened: bool) -> RequestSeries {
+        if self.requests.len() >= MAX_INTERNED && !self.requests.contains_key(key) {
+            key.name = 0;
+            key.tags = 0;
+        }
+        let known = self.requests.get(key).copied();
+        let mut series = known.unwrap_or_else(|| self.request_series(recorder, key));
+        if opened && series.connection.is_none() {
+            series.connection = Some(self.connection_series(recorder, key));
+        }
+        self.requests.insert(*key, series);
+        series
     }
 
     /// The series of a check.
