@@ -234,13 +234,19 @@ impl SeriesTable {
         let timings = &exchange.timings;
         recorder.count(series.requests, 1.0);
         recorder.rate(series.failed, !key.expected);
-        recorder.trend(series.duration, micros(timings.duration()));
-        if let Some(intended) = series.duration_intended {
-            recorder.trend(intended, micros(lag + timings.duration()));
+        // A request that never went out has no duration: zeros would make a dead target look quick.
+        let answered = exchange.status != 0;
+        if answered || !timings.duration().is_zero() {
+            recorder.trend(series.duration, micros(timings.duration()));
+            if let Some(intended) = series.duration_intended {
+                recorder.trend(intended, micros(lag + timings.duration()));
+            }
+            recorder.trend(series.sending, micros(timings.sending));
+            recorder.trend(series.waiting, micros(timings.waiting));
         }
-        recorder.trend(series.sending, micros(timings.sending));
-        recorder.trend(series.waiting, micros(timings.waiting));
-        recorder.trend(series.receiving, micros(timings.receiving));
+        if answered {
+            recorder.trend(series.receiving, micros(timings.receiving));
+        }
         recorder.count(series.sent, exchange.bytes_sent as f64);
         recorder.count(series.received, exchange.bytes_received as f64);
         if let (true, Some(connection)) = (opened, &series.connection) {
