@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
-    AST, Caches, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, ImmutableString, OptimizationLevel, Scope,
+    AST, Caches, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, ImmutableString, Module, OptimizationLevel,
+    Scope,
 };
 use rustc_hash::FxHashMap;
 
@@ -92,7 +93,7 @@ impl Program {
 
         let mut global = engine.new_global_runtime_state();
         global.source = Some(name.into());
-        let library: &Rc<rhai::Module> = ast.as_ref();
+        let library: &Rc<Module> = ast.as_ref();
         global.lib.push(library.clone());
         let mut scope = Scope::new();
         let outside = Outside { context, vu: context.vu(), budget };
@@ -205,7 +206,7 @@ impl Program {
 /// An engine with everything that scripts can call.
 fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, closures: &ClosureFiles) -> Engine {
     let mut engine = Engine::new_raw();
-    engine.register_global_module(StandardPackage::new().as_shared_module());
+    engine.register_global_module(standard_library());
     // Higher levels panic on an assignment to a constant's property, and run host functions while compiling.
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_max_call_levels(MAX_CALL_LEVELS);
@@ -230,6 +231,15 @@ fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, c
         (module.register)(&mut engine, context);
     }
     engine
+}
+
+/// Rhai's standard library, every function of it registered. As Rhai makes it, functions are looked for in lists each
+/// time that a call is resolved, which is at least once an iteration for each place that calls one.
+fn standard_library() -> Rc<Module> {
+    let mut module = (*StandardPackage::new().as_shared_module()).clone();
+    module.register_lazy_functions();
+    module.build_index();
+    module.into()
 }
 
 fn vocabulary(functions: &[Function], closures: ClosureFiles) -> Vocabulary {

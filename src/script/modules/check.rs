@@ -1,10 +1,12 @@
 //! `check`, `group`, `fail`, `abort`: what a journey asserts, how it is divided, how it ends early.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
-use super::{FunctionDoc, HostModule};
+use super::http::Response;
+use super::{FunctionDoc, HostModule, define, define_for};
 use crate::metric::builtin;
 use crate::script::bridge::guard::{self, Trip};
 use crate::script::context::{HostContext, Phase};
@@ -72,19 +74,26 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let host = context.clone();
-    engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map| {
-        check(&host, &call, &value, &conditions, 0)
-    });
+    let mut module = Module::new();
+    let of_map = |host: HostContext| {
+        move |call: NativeCallContext, value: Dynamic, conditions: Map| check(&host, &call, &value, &conditions, 0)
+    };
+    define(&mut module, "check", of_map(context.clone()));
+    define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
+    let decided = |host: HostContext| {
+        move |_: Dynamic, name: ImmutableString, held: bool| {
+            count(&host, &name, held, 0);
+            held
+        }
+    };
+    let types = [TypeId::of::<Response>(), TypeId::of::<ImmutableString>(), TypeId::of::<bool>()];
+    define(&mut module, "check", decided(context.clone()));
+    define_for(&mut module, "check", &types, decided(context.clone()));
+    engine.register_global_module(module.into());
     let host = context.clone();
     engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
         let tags = tag_set(&host, &tags)?;
         check(&host, &call, &value, &conditions, tags)
-    });
-    let host = context.clone();
-    engine.register_fn("check", move |_: Dynamic, name: ImmutableString, held: bool| {
-        count(&host, &name, held, 0);
-        held
     });
     let host = context.clone();
     engine.register_fn("group", move |call: NativeCallContext, name: ImmutableString, body: FnPtr| {

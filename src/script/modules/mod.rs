@@ -3,6 +3,7 @@
 //! Each module documents each of its functions in a [`FunctionDoc`] beside its registration; a test runs every example,
 //! and `docs/scripting.md` is written from the same table.
 
+use std::any::TypeId;
 use std::rc::Rc;
 
 use rhai::{
@@ -111,6 +112,30 @@ pub fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>
     R: Variant + Clone,
     FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
 {
+    FuncRegistration::new(name).set_into_module_raw(module, FUNC::param_types(), placed(function));
+}
+
+/// Adds a function of [`Dynamic`] parameters for arguments of these types. Rhai tries the exact types first and then
+/// every way of taking some of them as `Dynamic`, each over all modules: naming the types that a function is mostly
+/// called with finds it at the first try.
+pub fn define_for<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+    module: &mut Module,
+    name: &str,
+    types: &[TypeId],
+    function: FUNC,
+) where
+    R: Variant + Clone,
+    FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+{
+    FuncRegistration::new(name).set_into_module_raw(module, types, placed(function));
+}
+
+/// A native function whose errors carry the place of the call.
+fn placed<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(function: FUNC) -> RhaiFunc
+where
+    R: Variant + Clone,
+    FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+{
     let mut native = function.into_rhai_function(true, true);
     if let RhaiFunc::Pure { func, has_context, .. } | RhaiFunc::Method { func, has_context, .. } = &mut native {
         let inner = Rc::clone(func);
@@ -125,5 +150,5 @@ pub fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>
             })
         });
     }
-    FuncRegistration::new(name).set_into_module_raw(module, FUNC::param_types(), native);
+    native
 }

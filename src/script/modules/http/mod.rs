@@ -3,6 +3,7 @@
 //! [`request`] turns what a script says into a request, this file makes it and records it, [`response`] is what the
 //! script gets back.
 
+use std::any::TypeId;
 use std::rc::Rc;
 
 use ::http::Method;
@@ -11,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
 
-use super::{HostModule, define};
+use super::{HostModule, define, define_for};
 use crate::event::LogLevel;
 use crate::fault::Fault;
 use crate::metric::snapshot::ErrorKey;
@@ -27,7 +28,8 @@ mod request;
 mod response;
 
 use request::{HttpBody, Prepared, prepare};
-use response::{RequestEcho, Response};
+use response::RequestEcho;
+pub use response::Response;
 
 /// The module.
 pub const MODULE: HostModule =
@@ -56,14 +58,19 @@ fn register(engine: &mut Engine, context: &HostContext) {
     ] {
         let (host, verb) = (context.clone(), method.clone());
         define(&mut module, name, move |url: ImmutableString| send(&host, verb.clone(), &url, Dynamic::UNIT, None));
-        let (host, verb) = (context.clone(), method.clone());
-        define(&mut module, name, move |url: ImmutableString, body: Dynamic| {
-            send(&host, verb.clone(), &url, body, None)
-        });
-        let host = context.clone();
-        define(&mut module, name, move |url: ImmutableString, body: Dynamic, params: Map| {
-            send(&host, method.clone(), &url, body, Some(params))
-        });
+        let plain = |host: HostContext, verb: Method| {
+            move |url: ImmutableString, body: Dynamic| send(&host, verb.clone(), &url, body, None)
+        };
+        let with_params = |host: HostContext, verb: Method| {
+            move |url: ImmutableString, body: Dynamic, params: Map| send(&host, verb.clone(), &url, body, Some(params))
+        };
+        define(&mut module, name, plain(context.clone(), method.clone()));
+        define(&mut module, name, with_params(context.clone(), method.clone()));
+        let (text, map) = (TypeId::of::<ImmutableString>(), TypeId::of::<Map>());
+        for body in [text, map, TypeId::of::<HttpBody>()] {
+            define_for(&mut module, name, &[text, body], plain(context.clone(), method.clone()));
+            define_for(&mut module, name, &[text, body, map], with_params(context.clone(), method.clone()));
+        }
     }
     let host = context.clone();
     define(&mut module, "request", move |method: ImmutableString, url: ImmutableString| {
