@@ -27,9 +27,14 @@ docs:
     cargo run --quiet -- docs --markdown > docs/scripting.md.new
     mv docs/scripting.md.new docs/scripting.md
 
-# Benchmarks of the parts: record, snapshot, json
+# What a part costs: record, snapshot, bridge, json
 bench name="record":
     cargo bench --bench {{ name }}
+
+# What the whole program costs, side by side with others: throughput, memory, ready, growth, cold, demo, all
+figures name="throughput":
+    cargo build --release
+    python3 benches/figures.py {{ name }}
 
 # The map of the code as HTML
 api:

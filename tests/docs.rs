@@ -163,6 +163,7 @@ fn mistake_in(words: &[String]) -> Option<String> {
     let arguments = match &words[..] {
         ["loadr", arguments @ ..] => arguments,
         ["cargo", "run", rest @ ..] => &rest[1 + rest.iter().position(|word| *word == "--")?..],
+        ["python3", file, ..] => return (!root().join(file).is_file()).then(|| format!("there is no `{file}`")),
         ["cargo", "bench", rest @ ..] => {
             let name = rest.iter().skip_while(|word| **word != "--bench").nth(1)?;
             let exists = root().join(format!("benches/{name}.rs")).is_file();
@@ -202,6 +203,7 @@ fn every_command_is_understood() {
         ("loadr rum x.rhai", "rum"),
         ("cargo run --release -- run x.rhai --duration", "--duration"),
         ("loadr run scripts/none.rhai  # a comment", "there is no `scripts/none.rhai`"),
+        ("python3 benches/none.py all", "there is no `benches/none.py`"),
         ("cargo bench --bench none", "there is no benchmark `none`"),
     ] {
         let mistake = mistake_in(&words_of(wrong)).unwrap_or_default();

@@ -200,7 +200,7 @@ fn root_module(path: &str) -> &str {
 fn is_test_file(path: &str) -> bool {
     path.ends_with("/tests.rs")
         || path.contains("/tests/")
-        || ["output/compliance.rs", "output/sample.rs"].iter().any(|file| path == *file)
+        || ["output/compliance.rs", "output/sample.rs"].contains(&path)
 }
 
 fn layer_of(module: &str) -> Option<usize> {

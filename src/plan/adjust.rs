@@ -192,7 +192,9 @@ impl Adjustment<'_> {
             if !set_duration(&mut scenario.executor, wanted) {
                 return self.refuse(by, "the stages take no time, so there is nothing to scale");
             }
-            if matches!(scenario.executor, Executor::RampingVus { .. } | Executor::RampingArrivalRate { .. }) {
+            let is_ramp =
+                matches!(scenario.executor, Executor::RampingVus { .. } | Executor::RampingArrivalRate { .. });
+            if before != wanted && is_ramp {
                 let (before, after) = (span(before), span(wanted));
                 self.notes.push(format!("scenario `{}`: {before} of stages scaled to {after} by {by}", scenario.name));
             }

@@ -339,15 +339,19 @@ fn shorthand_executor(options: &Fields, notes: &mut Vec<String>, errors: &mut Ve
                 errors.push(options.invalid("vus", "expected at least 1 VU, found 0"));
             } else {
                 set_vus(&mut executor, vus);
-                notes.push(format!("{before} VUs of the stages scaled to {vus} by {}", origin.spell("vus")));
+                if before != vus {
+                    notes.push(format!("{before} VUs of the stages scaled to {vus} by {}", origin.spell("vus")));
+                }
             }
         }
         if let Some(origin) = origin("duration").filter(|_| origin("duration") > origin("stages")) {
             let wanted = executors::span("duration", options, errors)?;
             let before = executor.duration();
             if set_duration(&mut executor, wanted) {
-                let (before, after) = (super::scenario::span(before), super::scenario::span(wanted));
-                notes.push(format!("{before} of stages scaled to {after} by {}", origin.spell("duration")));
+                if before != wanted {
+                    let (before, after) = (super::scenario::span(before), super::scenario::span(wanted));
+                    notes.push(format!("{before} of stages scaled to {after} by {}", origin.spell("duration")));
+                }
             } else {
                 let problem = "the stages take no time, so there is nothing to scale".into();
                 errors.push(PlanError::Override { option: origin.spell("duration"), problem });

@@ -322,8 +322,13 @@ pub(super) fn counted(count: impl Into<u64>, noun: &str) -> String {
     }
 }
 
-/// A duration as options spell it: `1h`, `2m30s`, `1.5s`, `250ms`.
+/// A duration as options spell it: `1h`, `2m30s`, `1.5s`, `250ms`. From one second on it is rounded to milliseconds: scaled
+/// stages last odd fractions, which nobody wants to read.
 pub(super) fn span(duration: Duration) -> String {
+    let duration = match duration.as_secs() {
+        0 => duration,
+        _ => Duration::from_millis((duration.as_secs_f64() * 1e3).round() as u64),
+    };
     let (hours, minutes) = (duration.as_secs() / 3_600, duration.as_secs() / 60 % 60);
     let (seconds, nanos) = (duration.as_secs() % 60, duration.subsec_nanos());
     if duration < Duration::from_secs(1) && nanos > 0 {
@@ -376,6 +381,11 @@ mod tests {
             (120_000, "2m"),
         ] {
             assert_eq!(span(Duration::from_millis(ms)), text);
+        }
+        for (ns, text) in
+            [(2_666_666_666, "2.667s"), (59_999_999_999, "1m"), (1_333_333_334, "1.333s"), (1_500_000, "1.5ms")]
+        {
+            assert_eq!(span(Duration::from_nanos(ns)), text);
         }
     }
 

@@ -81,6 +81,11 @@ fn shorthands_make_one_scenario() {
             &["40 VUs of the stages scaled to 10 by --vus", "30s of stages scaled to 3s by --duration"],
         ),
         (
+            &[(Script, json!({"stages": ["10s:40", "20s:0"]})), (Flag, json!({"vus": 40, "duration": "30s"}))],
+            "ramping-vus: 1 to 40 VUs over 10s, 40 to 0 over 20s",
+            &[],
+        ),
+        (
             &[(Script, json!({"duration": "10s"})), (Flag, json!({"stages": ["10s:40"]}))],
             "ramping-vus: 1 to 40 VUs over 10s",
             &["`duration` in the script's options ignored, because of --stage"],

@@ -15,8 +15,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The connection it came on, from 0 in the order of their opening.
-    pub connection: usize,
     /// Its place among all requests, from 0.
     pub number: usize,
     /// Request line and headers, without the empty line.
@@ -150,9 +148,9 @@ impl Server {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
+                shared.connections.fetch_add(1, Ordering::Relaxed);
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || shared.serve(stream, connection));
+                thread::spawn(move || shared.serve(stream));
             }
         });
         Self { address, state }
@@ -212,26 +210,26 @@ impl State {
         self.requests.lock().expect("no answer panics")
     }
 
-    fn serve(&self, stream: TcpStream, connection: usize) {
+    fn serve(&self, stream: TcpStream) {
         // A test that fails must not leave threads that wait for ever.
         let _ = stream.set_read_timeout(Some(Duration::from_secs(120)));
         let Ok(raw) = stream.try_clone() else { return };
         match &self.tls {
-            None => self.converse(stream, &raw, connection),
+            None => self.converse(stream, &raw),
             Some(config) => {
                 let Ok(tls) = rustls::ServerConnection::new(Arc::clone(config)) else { return };
-                self.converse(rustls::StreamOwned::new(tls, stream), &raw, connection);
+                self.converse(rustls::StreamOwned::new(tls, stream), &raw);
             }
         }
     }
 
-    fn converse(&self, mut stream: impl Read + Write, raw: &TcpStream, connection: usize) {
+    fn converse(&self, mut stream: impl Read + Write, raw: &TcpStream) {
         let mut buffer = Vec::new();
         while let Some((head, body, wire_bytes)) = self.read_request(&mut stream, &mut buffer) {
             let request = {
                 let mut requests = self.requests();
                 let number = requests.len();
-                requests.push(Request { connection, number, head, body, wire_bytes });
+                requests.push(Request { number, head, body, wire_bytes });
                 requests[number].clone()
             };
             let reply = (self.answer)(&request);
