@@ -14,6 +14,7 @@ pub mod error;
 mod executors;
 mod fields;
 pub mod layer;
+pub mod phases;
 pub mod resolve;
 pub mod scenario;
 pub mod stages;
@@ -25,6 +26,7 @@ mod tests;
 pub use division::Part;
 pub use error::PlanError;
 pub use layer::{Function, Layer, ScriptFacts, Source};
+pub use phases::Phases;
 pub use resolve::resolve;
 pub use scenario::{Executor, Scenario};
 pub use stages::{Ramp, Stage};
@@ -56,6 +58,8 @@ pub struct Plan {
     pub no_teardown: bool,
     /// Whether a run in which nothing worked may still pass (the opt-out of fail-by-default).
     pub allow_failure: bool,
+    /// Whether a run fails whose result the generator shaped.
+    pub require_healthy: bool,
     /// What was adjusted, for the user to read: "scenario `shop`: 200 VUs scaled to 10 by --vus".
     pub notes: Vec<String>,
 }

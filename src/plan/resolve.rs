@@ -54,6 +54,7 @@ pub const OPTIONS: &[&str] = &[
     "no_setup",
     "no_teardown",
     "allow_failure",
+    "require_healthy",
 ];
 
 /// Options of k6, and of the next version, that this one does not have: to be told apart from misspelt ones.
@@ -437,6 +438,7 @@ fn read_plan(
         no_setup: o.flag("no_setup", errors).unwrap_or(false),
         no_teardown: o.flag("no_teardown", errors).unwrap_or(false),
         allow_failure: o.flag("allow_failure", errors).unwrap_or(false),
+        require_healthy: o.flag("require_healthy", errors).unwrap_or(false),
         notes,
     }
 }

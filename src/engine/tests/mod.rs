@@ -50,6 +50,7 @@ fn plan(threads: usize, scenarios: Vec<Scenario>) -> Plan {
         no_setup: false,
         no_teardown: false,
         allow_failure: false,
+        require_healthy: false,
         notes: Vec::new(),
     }
 }
