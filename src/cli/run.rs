@@ -39,6 +39,13 @@ pub struct RunArgs {
         help_heading = "Load"
     )]
     pub stages: Vec<String>,
+    /// Make the journey one of the usual tests: `smoke`, `baseline`, `load`, `stress`, `spike` or `endurance`;
+    /// `--vus` and `--duration` change its numbers
+    #[arg(long, env = "LOADR_PROFILE", value_name = "NAME", help_heading = "Load")]
+    pub profile: Option<String>,
+    /// Make everything that is planned take so many times as long: `0.1` is ten times faster
+    #[arg(long, env = "LOADR_TIME_SCALE", value_name = "FACTOR", help_heading = "Load")]
+    pub time_scale: Option<String>,
     /// Run only this scenario of the script
     #[arg(long, env = "LOADR_SCENARIO", value_name = "NAME", help_heading = "Load")]
     pub scenario: Option<String>,
@@ -83,6 +90,9 @@ pub struct RunArgs {
     /// Let a run pass in which nothing worked
     #[arg(long, env = "LOADR_ALLOW_FAILURE", help_heading = "Results")]
     pub allow_failure: bool,
+    /// Fail a run whose result the generator itself has shaped (exit code 96)
+    #[arg(long, env = "LOADR_REQUIRE_HEALTHY", help_heading = "Results")]
+    pub require_healthy: bool,
     /// Print errors and the summary, no progress
     #[arg(short = 'q', long, env = "LOADR_QUIET", help_heading = "Results")]
     pub quiet: bool,
@@ -143,6 +153,8 @@ const VALUES: &[&str] = &[
     "vus",
     "duration",
     "iterations",
+    "profile",
+    "time_scale",
     "scenario",
     "seed",
     "setup_timeout",
@@ -163,6 +175,7 @@ const SWITCHES: &[&str] = &[
     "no_setup",
     "no_teardown",
     "allow_failure",
+    "require_healthy",
     "insecure_skip_tls_verify",
     "no_connection_reuse",
     "no_vu_connection_reuse",
@@ -198,6 +211,9 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if let Err(error) = signals::stop_on_signals(&control) {
         complain(&format!("warning: Ctrl-C will not stop gracefully: {error}"));
     }
+    if let Some(profile) = session.plan().profile.filter(|_| !args.quiet) {
+        complain(&profile.explain(session.plan()));
+    }
     match session.run(control) {
         Ok(end) => {
             anstream::print!("{}", summary::render(&end.outcome.report, &Look::stdout(args.no_color)));
@@ -230,6 +246,7 @@ fn conclude(end: &SessionEnd) -> Exit {
         if matches!(error, VuError::Aborted(_)) { Exit::ScriptAborted } else { Exit::ScriptError }
     };
     match &end.outcome.end {
+        End::Completed if end.outcome.report.verdict.inconclusive => Exit::Unhealthy,
         End::Completed if !end.outcome.report.verdict.passed => Exit::ThresholdsFailed,
         End::Completed if !end.outputs.failed.is_empty() => Exit::Failed,
         End::Completed => Exit::Passed,

@@ -452,7 +452,8 @@ fn fill_in(info: RunInfo, plan: &Plan) -> RunInfo {
         exec: scenario.exec.clone(),
         description: format!("{}: {}", scenario.executor.name(), scenario.describe()),
     });
-    RunInfo { seed: plan.seed, vus_max: plan.vus_max(), scenarios: scenarios.collect(), ..info }
+    let profile = plan.profile.map(|profile| profile.name().to_owned());
+    RunInfo { seed: plan.seed, vus_max: plan.vus_max(), profile, scenarios: scenarios.collect(), ..info }
 }
 
 /// What else kept the run from its plan, in words.

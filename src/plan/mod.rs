@@ -15,6 +15,7 @@ mod executors;
 mod fields;
 pub mod layer;
 pub mod phases;
+pub mod profile;
 pub mod resolve;
 pub mod scenario;
 pub mod stages;
@@ -27,6 +28,7 @@ pub use division::Part;
 pub use error::PlanError;
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use phases::Phases;
+pub use profile::Profile;
 pub use resolve::resolve;
 pub use scenario::{Executor, Scenario};
 pub use stages::{Ramp, Stage};
@@ -60,6 +62,8 @@ pub struct Plan {
     pub allow_failure: bool,
     /// Whether a run fails whose result the generator shaped.
     pub require_healthy: bool,
+    /// The profile that shaped the load, when one was asked for.
+    pub profile: Option<Profile>,
     /// What was adjusted, for the user to read: "scenario `shop`: 200 VUs scaled to 10 by --vus".
     pub notes: Vec<String>,
 }

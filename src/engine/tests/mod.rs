@@ -51,6 +51,7 @@ fn plan(threads: usize, scenarios: Vec<Scenario>) -> Plan {
         no_teardown: false,
         allow_failure: false,
         require_healthy: false,
+        profile: None,
         notes: Vec::new(),
     }
 }
