@@ -343,7 +343,7 @@ pub(super) fn small_report() -> Report {
         ("http_req_duration", trend("ms", 10, 1.0)),
     ];
     Report {
-        run: RunInfo { duration_s: 1.0, seed: 7, vus_max: 1, script: "one.rhai".into(), ..info() },
+        run: RunInfo { duration_s: 1.0, seed: 7, vus_max: 1, script: "one.rhai".into(), profile: None, ..info() },
         verdict: Verdict { passed: true, ..Verdict::default() },
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
         requests: vec![RequestSummary { rate: 10.0, ..request("front page", "GET", 10, 0, 1.0) }],

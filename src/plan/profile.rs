@@ -113,8 +113,7 @@ const TIME_SCALE: std::ops::RangeInclusive<f64> = 0.001..=1_000.0;
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Smoke, Self::Baseline, Self::Load, Self::Stress, Self::Spike, Self::Endurance];
+    pub const ALL: [Self; 6] = [Self::Smoke, Self::Baseline, Self::Load, Self::Stress, Self::Spike, Self::Endurance];
 
     fn shape(self) -> &'static Shape {
         &SHAPES[self as usize]
@@ -358,8 +357,7 @@ mod tests {
         let none = json!({ "thresholds": { "http_req_duration": [], "http_req_failed": [] } });
         assert_eq!(thresholds(&planned(&none, &json!({ "profile": "load" })).unwrap()), Vec::<String>::new());
         let all = planned(&json!({}), &json!({ "profile": "load" })).unwrap();
-        let expected =
-            ["http_req_duration: p(95)<500", "http_req_duration: p(99)<1000", "http_req_failed: rate<0.01"];
+        let expected = ["http_req_duration: p(95)<500", "http_req_duration: p(99)<1000", "http_req_failed: rate<0.01"];
         assert_eq!(thresholds(&all), expected);
     }
 

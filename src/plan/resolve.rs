@@ -110,10 +110,9 @@ pub fn resolve(layers: &[Layer], facts: &ScriptFacts) -> Result<Plan, Vec<PlanEr
     let mut notes = Vec::new();
     let mut scenarios = match scenarios_origin {
         // Its load is replaced; what the shorthands would make of it is of no interest.
-        None if profile.is_some() => vec![shorthand(&Fields::default(), facts, &mut notes, &mut errors)]
-            .into_iter()
-            .flatten()
-            .collect(),
+        None if profile.is_some() => {
+            vec![shorthand(&Fields::default(), facts, &mut notes, &mut errors)].into_iter().flatten().collect()
+        }
         None => vec![shorthand(&options, facts, &mut notes, &mut errors)].into_iter().flatten().collect(),
         Some(_) => scenarios
             .iter()

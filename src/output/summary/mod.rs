@@ -143,7 +143,9 @@ fn run(report: &Report, columns: usize) -> Vec<Line> {
     let mut items = vec![Line::new().with(Role::Strong, text::cut_middle(&text::clean(&run.script), columns / 2))];
     let profile = run.profile.iter().map(|profile| format!("profile {}", text::clean(profile)));
     let others = [duration_s(run.duration_s), vus, format!("seed {}", run.seed)];
-    items.extend(others.into_iter().chain(profile).map(|item| Line::new().with(Role::Dim, "·  ").with(Role::Plain, item)));
+    items.extend(
+        others.into_iter().chain(profile).map(|item| Line::new().with(Role::Dim, "·  ").with(Role::Plain, item)),
+    );
     let mut lines = flow(items, 0, columns);
     let names: Vec<_> = run.scenarios.iter().take(SCENARIOS).map(|scenario| text::clean(&scenario.name)).collect();
     let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0).min(columns / 3);

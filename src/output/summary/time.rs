@@ -55,8 +55,8 @@ pub(super) fn stages(report: &Report, columns: usize) -> Vec<Line> {
         return Vec::new();
     }
     let several = all.iter().any(|stage| stage.scenario != all[0].scenario);
-    let mut table = Table::new(&[
-        Column::left("stage", 0),
+    let mut columns_of = vec![
+        Column::left("level", 0),
         Column::right("from", 3),
         Column::right("to", 4),
         Column::right("count", 2),
@@ -65,15 +65,17 @@ pub(super) fn stages(report: &Report, columns: usize) -> Vec<Line> {
         Column::right("p50", 5),
         Column::right("p95", 0),
         Column::right("p99", 6),
-    ]);
+    ];
+    if several {
+        columns_of.insert(0, Column::left("scenario", 0));
+    }
+    let mut table = Table::new(&columns_of);
     for stage in all.iter().take(STAGES) {
-        let level = level(stage);
-        let name = if several { format!("{}: {level}", stage.scenario) } else { level };
         let latency = stage.duration.filter(|latency| latency.max > 0.0);
         let time = |pick: f64| if latency.is_some() { format_latency_ms(pick) } else { "-".into() };
         let latency = latency.unwrap_or_default();
-        table.row(vec![
-            (Role::Accent, text::clean(&name).into_owned()),
+        let mut row = vec![
+            (Role::Plain, level(stage)),
             (Role::Dim, duration_s(stage.from_s)),
             (Role::Dim, duration_s(stage.to_s)),
             (Role::Plain, count(stage.requests)),
@@ -82,7 +84,11 @@ pub(super) fn stages(report: &Report, columns: usize) -> Vec<Line> {
             (Role::Plain, time(latency.med)),
             (Role::Strong, time(latency.p95)),
             (Role::Plain, time(latency.p99)),
-        ]);
+        ];
+        if several {
+            row.insert(0, (Role::Accent, text::clean(&stage.scenario).into_owned()));
+        }
+        table.row(row);
     }
     let mut lines = vec![heading("STAGES", "")];
     lines.extend(table.lines(2, columns));
@@ -94,5 +100,7 @@ pub(super) fn stages(report: &Report, columns: usize) -> Vec<Line> {
 fn level(stage: &StageSummary) -> String {
     let (start, target) = (format_count(stage.start), format_count(stage.target));
     let unit = if stage.unit == "VUs" && target == "1" && start == target { "VU" } else { &stage.unit };
-    if start == target { format!("{target} {unit}") } else { format!("{start} to {target} {unit}") }
+    let level = if start == target { format!("{target} {unit}") } else { format!("{start} to {target} {unit}") };
+    // Units are loadr's own, but a report can come from anywhere.
+    text::cut(&text::clean(&level), 24).into_owned()
 }

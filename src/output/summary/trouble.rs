@@ -96,7 +96,8 @@ pub(super) fn generator(report: &Report, columns: usize) -> Vec<Line> {
     let mut lines = vec![heading("GENERATOR", "the most in a second; 100% of cpu is one core")];
     lines.extend(flow(items, 2, columns));
     if health.limited {
-        let sentence = "The generator limited this result (see the first lines): the target may be better than these numbers.";
+        let sentence =
+            "The generator limited this result (see the first lines): the target may be better than these numbers.";
         lines.extend(wrap(Role::Bad, sentence, 2, columns));
     } else {
         lines.extend(wrap(Role::Good, "The generator did not limit this result.", 2, columns));
