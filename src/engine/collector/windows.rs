@@ -233,6 +233,10 @@ fn marks(phases: &Phases) -> Vec<Mark> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::Catalogue;
+    use crate::metric::registry::{Recorder, SeriesLimits};
+    use crate::metric::store::Tags;
+    use crate::report::TrendStats;
 
     #[test]
     fn seconds_belong_to_the_stage_in_which_their_middle_lies() {
@@ -248,5 +252,107 @@ mod tests {
             let load = Duration::from_millis(load_ms);
             assert_eq!(window.measured(load), Duration::from_millis(measured_ms), "{load_ms} ms");
         }
+    }
+
+    fn stretch(index: u32, from_s: f64, to_s: f64, start: f64, target: f64) -> Stretch {
+        let (from, to) = (Duration::from_secs_f64(from_s), Duration::from_secs_f64(to_s));
+        Stretch { index, from, to, start, target, unit: "VUs" }
+    }
+
+    /// A ramp of two stages beside a constant load; the plateau is where both stay.
+    fn phases() -> Phases {
+        let ramp = vec![stretch(0, 0.0, 1.5, 0.0, 10.0), stretch(1, 1.5, 4.0, 10.0, 10.0)];
+        let levels = vec![(10.0, "VUs"), (2.0, "VUs")];
+        let (from, to) = (Duration::from_millis(1_500), Duration::from_secs(4));
+        Phases {
+            plateau: Some(Plateau { from, to, levels }),
+            scenarios: vec![("shop".into(), ramp), ("search".into(), vec![stretch(0, 0.0, 4.0, 2.0, 2.0)])],
+        }
+    }
+
+    /// Requests of `scenario` in each second, as their durations in milliseconds.
+    fn record(windows: &mut Windows, source: u32, scenario: &str, seconds: &[&[u64]]) {
+        let recorder = Recorder::new(Arc::new(Catalogue::new()), SourceId(source), SeriesLimits { per_metric: 10 });
+        let tags: Tags = vec![("scenario".into(), scenario.into())];
+        for (second, requests) in (0..).zip(seconds) {
+            for &ms in *requests {
+                recorder.count(recorder.series(builtin::HTTP_REQS, &tags), 1.0);
+                recorder.rate(recorder.series(builtin::HTTP_REQ_FAILED, &tags), ms >= 100);
+                recorder.trend(recorder.series(builtin::HTTP_REQ_DURATION, &tags), ms * 1_000);
+                recorder.count(recorder.series(builtin::ITERATIONS, &tags), 1.0);
+            }
+            windows.absorb(&recorder.take_snapshot(second));
+        }
+    }
+
+    #[test]
+    fn each_window_has_the_figures_of_its_seconds() {
+        let mut windows = Windows::new(&phases());
+        record(&mut windows, 0, "shop", &[&[1], &[2, 2], &[3, 200], &[5], &[900]]);
+        // A second source, a late one too, and what no scenario did.
+        record(&mut windows, 1, "shop", &[&[], &[], &[4]]);
+        record(&mut windows, 2, "search", &[&[7], &[], &[8]]);
+        record(&mut windows, 3, "", &[&[50], &[50], &[50]]);
+
+        let load = Duration::from_secs_f64(4.2);
+        let steady = windows.steady(load).expect("it came to its plateau");
+        assert_eq!((steady.from_s, steady.to_s, steady.level.as_str()), (2.0, 4.0, "12 VUs"));
+        assert_eq!((steady.requests, steady.failed, steady.iterations), (5, 1, 5));
+        assert_eq!((steady.rate, steady.failed_share, steady.iterations_rate), (2.5, 0.2, 2.5));
+        let TrendStats { min, med, max, .. } = steady.duration;
+        assert_eq!((min, max), (3.0, 200.0));
+        // A percentile is told to three digits.
+        assert!((med - 5.0).abs() < 0.005, "{med}");
+
+        let stages: Vec<_> = windows
+            .stages(load)
+            .into_iter()
+            .map(|s| (s.scenario, s.index, s.from_s, s.to_s, s.requests, s.failed, s.rate, s.duration.map(|d| d.max)))
+            .collect();
+        // The second from 1 to 2 has its middle at the border, and belongs to what comes then.
+        let expected = [
+            ("shop".to_owned(), 0, 0.0, 1.5, 1, 0, 1.0, Some(1.0)),
+            ("shop".to_owned(), 1, 1.5, 4.0, 6, 1, 2.0, Some(200.0)),
+            ("search".to_owned(), 0, 0.0, 4.0, 2, 0, 0.5, Some(8.0)),
+        ];
+        assert_eq!(stages, expected);
+    }
+
+    #[test]
+    fn a_run_that_ends_early_is_measured_as_far_as_it_came() {
+        let mut windows = Windows::new(&phases());
+        record(&mut windows, 0, "shop", &[&[1], &[2], &[3, 3, 3], &[4]]);
+        let to = |load_s: f64| windows.steady(Duration::from_secs_f64(load_s)).map(|steady| steady.to_s);
+        assert_eq!((to(2.9), to(3.5), to(60.0)), (None, Some(3.5), Some(4.0)));
+        let early = windows.stages(Duration::from_secs(1));
+        let begun: Vec<_> = early.iter().map(|stage| (stage.scenario.as_str(), stage.index, stage.to_s)).collect();
+        assert_eq!(begun, [("shop", 0, 1.0), ("search", 0, 1.0)]);
+        assert_eq!(windows.stages(Duration::ZERO), []);
+    }
+
+    #[test]
+    fn changes_of_the_load_are_marked() {
+        let windows = Windows::new(&phases());
+        let told = |marks: Vec<Mark>| -> Vec<String> {
+            marks.iter().map(|mark| format!("{} {}: {}", mark.at_s, mark.scenario, mark.text)).collect()
+        };
+        let all = [
+            "0 shop: 0 to 10 VUs over 1.5s",
+            "0 search: 2 VUs for 4s",
+            "1.5 shop: 10 VUs for 2.5s",
+            "4 shop: end of the plan",
+            "4 search: end of the plan",
+        ];
+        assert_eq!(told(windows.marks(Duration::from_secs(5))), all);
+        assert_eq!(told(windows.marks(Duration::from_secs(1))), all[..2]);
+        assert_eq!(told(windows.marks_in(1)), all[2..3]);
+    }
+
+    #[test]
+    fn stages_without_end_are_bounded() {
+        let many = (0..500).map(|n| stretch(n, f64::from(n), f64::from(n) + 1.0, 1.0, 1.0)).collect();
+        let phases = Phases { plateau: None, scenarios: vec![("shop".into(), many)] };
+        assert_eq!(Windows::new(&phases).stages(Duration::from_secs(500)).len(), STAGES_MAX);
+        assert_eq!((Windows::stages_left_out(&phases), Windows::stages_left_out(&self::phases())), (Some(300), None));
     }
 }

@@ -16,6 +16,7 @@ use crate::vu::{Abort, Outcome};
 mod ends;
 mod executors;
 mod fake;
+mod phases;
 mod threads;
 
 use fake::{Act, Entry, Fake};
