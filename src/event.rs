@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::fault::Side;
 use crate::metric::snapshot::Snapshot;
-use crate::report::{PointLatency, Report, RunInfo};
+use crate::report::{GeneratorPoint, Mark, PointLatency, Report, RunInfo};
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -110,6 +110,10 @@ pub struct Second {
     pub recent: Option<PointLatency>,
     /// Errors since the start, the most frequent first; at most twenty.
     pub errors: Vec<ErrorNow>,
+    /// How the generator fared in this second.
+    pub generator: GeneratorPoint,
+    /// Changes of the load that fall into this second.
+    pub marks: Vec<Mark>,
     /// Scenarios, in the order of the plan.
     pub scenarios: Vec<ScenarioNow>,
     /// The snapshots of this second, one a source, for outputs that keep series.

@@ -33,6 +33,12 @@ pub struct Report {
     pub errors: Vec<ErrorSummary>,
     /// How the generator itself fared.
     pub generator: GeneratorSummary,
+    /// The plateau of the plan by itself, without ramp-up and drain; none when the plan has none, or the run did not
+    /// get there.
+    pub steady: Option<SteadySummary>,
+    /// The stages that were begun, in the order of the plan: one for each stage of a ramp, one for a scenario whose load
+    /// stays the same.
+    pub stages: Vec<StageSummary>,
     /// What happened second by second.
     pub series: Series,
     /// What the user should know about the run: bounds that were hit, options that were adjusted.
@@ -58,6 +64,8 @@ pub struct RunInfo {
     pub vus_max: u64,
     /// The command line, with values that look like secrets left out.
     pub args: Vec<String>,
+    /// The profile that shaped the load, when one was asked for.
+    pub profile: Option<String>,
     /// The scenarios, in the order of the plan.
     pub scenarios: Vec<ScenarioInfo>,
 }
@@ -82,6 +90,12 @@ pub struct Verdict {
     pub passed: bool,
     /// Why not, in plain words, the gravest first; empty when it passed.
     pub reasons: Vec<String>,
+    /// Why its numbers should be doubted, passed or not: when, and by what, the generator shaped the result, and what to
+    /// do about it. Empty when it did not.
+    pub cautions: Vec<String>,
+    /// Whether it failed for no other reason than that the generator had to be healthy and was not: such a run says
+    /// nothing of its target.
+    pub inconclusive: bool,
 }
 
 /// One metric, or one sub-metric.
@@ -218,18 +232,128 @@ pub struct ErrorSummary {
 pub struct GeneratorSummary {
     /// Whether it shaped the result.
     pub limited: bool,
-    /// Why that is believed.
+    /// Why that is believed, one sentence for each of `limits`.
     pub reasons: Vec<String>,
+    /// What limited it, and when.
+    pub limits: Vec<GeneratorLimit>,
     /// The most CPU that the process took in a second, 100 per core.
     pub cpu_percent_max: f64,
+    /// The most CPU that all processes of the machine took in a second, 100 for all cores; none where that is not known.
+    pub machine_cpu_percent_max: Option<f64>,
     /// The most memory resident.
     pub memory_bytes_max: u64,
+    /// The most files and sockets that were open at the end of a second; none where that is not known.
+    pub open_files_max: Option<u64>,
+    /// How many it may open; none where there is no limit, or it is not known.
+    pub open_files_limit: Option<u64>,
+    /// The fewest ephemeral ports that were free at the end of a second; none where that is not known.
+    pub ports_free_min: Option<u64>,
     /// How late the worker threads' event loops were.
     pub lag_ms: LagSummary,
     /// Iterations that were due but never started.
     pub dropped_iterations: u64,
+    /// Iterations of open load that started noticeably after their time.
+    pub late_iterations: u64,
     /// Iterations that were cancelled at the end of their scenario.
     pub interrupted_iterations: u64,
+}
+
+/// One way in which the generator shaped the result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorLimit {
+    /// What it lacked.
+    pub cause: LimitCause,
+    /// When, in seconds from the start; at most twenty stretches, the longest.
+    pub spans: Vec<Span>,
+    /// In how many of the run's seconds.
+    pub seconds: u32,
+    /// What was seen, in words.
+    pub found: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// What a generator can lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitCause {
+    /// Files, ports or memory for connections: requests failed on its own side.
+    OwnErrors,
+    /// Virtual users: iterations of open load were never started.
+    Dropped,
+    /// Virtual users: iterations of open load were started late.
+    Late,
+    /// CPU: it used nearly all that its workers can use.
+    Cpu,
+    /// CPU: other processes of the machine left it too little.
+    MachineCpu,
+    /// Time on its event loops: something computed for long.
+    Lag,
+    /// Memory: the machine had hardly any left.
+    Memory,
+}
+
+/// A stretch of time, in seconds from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its start.
+    pub from_s: f64,
+    /// Its end.
+    pub to_s: f64,
+}
+
+/// The longest stretch in which the plan holds the load at one level, in whole seconds.
+///
+/// A request belongs to it when it ended within it. What scenarios do counts, `setup` and `teardown` don't.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SteadySummary {
+    /// Its start, in seconds from the start of the load.
+    pub from_s: f64,
+    /// Its end.
+    pub to_s: f64,
+    /// The level in words: `200 VUs`.
+    pub level: String,
+    /// Requests that ended in it.
+    pub requests: u64,
+    /// How many a second.
+    pub rate: f64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Their share, 0 to 1.
+    pub failed_share: f64,
+    /// Iterations that ended in it.
+    pub iterations: u64,
+    /// How many a second.
+    pub iterations_rate: f64,
+    /// The durations of its requests.
+    pub duration: TrendStats,
+}
+
+/// One stage of one scenario. Each second of a scenario belongs to one stage: the one in which its middle lies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageSummary {
+    /// The scenario.
+    pub scenario: String,
+    /// Its place among the scenario's stages, from 0.
+    pub index: u32,
+    /// When it starts, in seconds from the start of the load.
+    pub from_s: f64,
+    /// When it ends, or ended with the run.
+    pub to_s: f64,
+    /// The level at its start.
+    pub start: f64,
+    /// The level at its end.
+    pub target: f64,
+    /// What the level counts: `VUs`.
+    pub unit: String,
+    /// Requests of the scenario that ended in it.
+    pub requests: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Requests a second.
+    pub rate: f64,
+    /// Their durations; none when there was none.
+    pub duration: Option<PointLatency>,
 }
 
 /// How late the event loops were.
@@ -248,6 +372,33 @@ pub struct Series {
     pub interval_s: u32,
     /// The points, in order.
     pub points: Vec<Point>,
+    /// Moments at which the load changed, in order.
+    pub marks: Vec<Mark>,
+}
+
+/// A moment at which the load changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When, in seconds from the start of the load.
+    pub at_s: f64,
+    /// What kind of change.
+    pub kind: MarkKind,
+    /// The scenario; empty when it is about the whole run.
+    pub scenario: String,
+    /// What changed, in words: `0 to 200 VUs over 30s`.
+    pub text: String,
+}
+
+/// What kind of change a [`Mark`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkKind {
+    /// A stage of the plan begins.
+    Stage,
+    /// The last stage of a scenario is over: running iterations are given time to end.
+    End,
+    /// Somebody changed the load while the run went on.
+    Control,
 }
 
 /// One second of the run.
@@ -269,6 +420,31 @@ pub struct Point {
     pub bytes_received: u64,
     /// The durations of its requests; none when there was none.
     pub duration: Option<PointLatency>,
+    /// How the generator fared in it.
+    pub generator: GeneratorPoint,
+}
+
+/// How the generator fared in one second. What is not known on this system is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorPoint {
+    /// How late a worker's event loop was at most, in milliseconds.
+    pub lag_ms: f64,
+    /// CPU that the process took, 100 per core.
+    pub cpu_percent: Option<f64>,
+    /// CPU that all processes of the machine took, 100 for all cores.
+    pub machine_cpu_percent: Option<f64>,
+    /// Memory resident, in bytes, at its end.
+    pub memory_bytes: Option<u64>,
+    /// Memory that the machine still had, in bytes, at its end.
+    pub memory_available_bytes: Option<u64>,
+    /// Open files and sockets at its end.
+    pub open_files: Option<u64>,
+    /// Free ephemeral ports at its end.
+    pub ports_free: Option<u64>,
+    /// Iterations that were due in it but will never start.
+    pub dropped: u64,
+    /// Iterations that started in it noticeably after their time.
+    pub late: u64,
 }
 
 /// Durations of one second's requests.

@@ -18,6 +18,10 @@ use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
 use crate::report::RunInfo;
 use crate::script::host::{Script, ScriptSpec};
 
+mod preflight;
+
+use preflight::Bounds;
+
 /// What a run is made of.
 pub struct SessionSpec {
     /// The script's path.
@@ -191,7 +195,7 @@ impl Session {
         Ok(Self { script, plan, thresholds, outputs: spec.outputs, announcer, demo, info })
     }
 
-    /// The plan.
+    /// The plan. Whether it fits the machine is looked at, and told, when it is run.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -201,10 +205,15 @@ impl Session {
     ///
     /// # Errors
     /// When it can't begin.
-    pub fn run(self, control: Control) -> Result<SessionEnd, SessionError> {
+    pub fn run(mut self, control: Control) -> Result<SessionEnd, SessionError> {
         self.announcer.start(self.outputs)?;
         for note in &self.plan.notes {
             self.announcer.tell(RunEvent::Warning(Warning { message: note.clone(), hint: String::new() }));
+        }
+        for warning in preflight::warnings(&self.plan, &Bounds::of_this_machine()) {
+            // The report tells it as one of the notes.
+            self.plan.notes.push(format!("{}; {}", warning.message, warning.hint));
+            self.announcer.tell(RunEvent::Warning(warning));
         }
         let max_memory = match self.plan.limits.max_memory {
             0 => memory_to_use(),
@@ -264,15 +273,19 @@ fn thresholds(plan: &Plan, script: &Script) -> Result<Vec<Threshold>, SessionErr
     if errors.is_empty() { Ok(parsed) } else { Err(SessionError::Thresholds(errors)) }
 }
 
-/// How much memory scripts may hold when nobody says: three quarters of what the machine, or the container, has left.
+/// How much memory scripts may hold when nobody says: three quarters of what there is.
 fn memory_to_use() -> u64 {
+    memory_available().unwrap_or(4 << 30) / 4 * 3
+}
+
+/// Bytes of memory that the machine, or the container, has left; none where that is not known.
+fn memory_available() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
     });
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    let available = machine.into_iter().chain(container).min().unwrap_or(4 << 30);
-    available / 4 * 3
+    machine.into_iter().chain(container).min()
 }
 
 /// Words in a variable's name that make its value a secret.

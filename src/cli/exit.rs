@@ -1,4 +1,4 @@
-//! Exit codes: k6's numbers for what k6 has.
+//! Exit codes: k6's numbers (97 to 110) for what k6 has, and one below them for what it does not have.
 
 use std::process::ExitCode;
 
@@ -11,6 +11,9 @@ pub enum Exit {
     Failed,
     /// The command line could not be understood.
     Usage,
+    /// The run would have passed, but the generator shaped its result and was required to be healthy: it says nothing of
+    /// the target, and is to be repeated on a better machine.
+    Unhealthy,
     /// Thresholds failed, or the run failed by default: nothing worked.
     ThresholdsFailed,
     /// `setup` took too long.
@@ -49,6 +52,7 @@ impl Exit {
             Self::Passed => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::Unhealthy => 96,
             Self::ThresholdsFailed => 99,
             Self::SetupTimeout => 100,
             Self::TeardownTimeout => 101,

@@ -43,6 +43,13 @@ pub struct RunArgs {
     /// Iterations to start a second, whether or not those before have ended: `50/s`, `3000/m`
     #[arg(short = 'r', long, env = "LOADR_RATE", value_name = "N/s", help_heading = "Load")]
     pub rate: Option<String>,
+    /// Make the journey one of the usual tests: `smoke`, `baseline`, `load`, `stress`, `spike` or `endurance`;
+    /// `--vus` and `--duration` change its numbers
+    #[arg(long, env = "LOADR_PROFILE", value_name = "NAME", help_heading = "Load")]
+    pub profile: Option<String>,
+    /// Make everything that is planned take so many times as long: `0.1` is ten times faster
+    #[arg(long, env = "LOADR_TIME_SCALE", value_name = "FACTOR", help_heading = "Load")]
+    pub time_scale: Option<String>,
     /// Run only this scenario of the script
     #[arg(long, env = "LOADR_SCENARIO", value_name = "NAME", help_heading = "Load")]
     pub scenario: Option<String>,
@@ -87,6 +94,9 @@ pub struct RunArgs {
     /// Let a run pass in which nothing worked
     #[arg(long, env = "LOADR_ALLOW_FAILURE", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub allow_failure: bool,
+    /// Fail a run whose result the generator itself has shaped (exit code 96)
+    #[arg(long, env = "LOADR_REQUIRE_HEALTHY", help_heading = "Results")]
+    pub require_healthy: bool,
     /// Print errors and the summary, no progress
     #[arg(short = 'q', long, env = "LOADR_QUIET", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub quiet: bool,
@@ -151,6 +161,8 @@ const VALUES: &[&str] = &[
     "duration",
     "iterations",
     "rate",
+    "profile",
+    "time_scale",
     "scenario",
     "seed",
     "setup_timeout",
@@ -171,6 +183,7 @@ const SWITCHES: &[&str] = &[
     "no_setup",
     "no_teardown",
     "allow_failure",
+    "require_healthy",
     "insecure_skip_tls_verify",
     "no_connection_reuse",
     "no_vu_connection_reuse",
@@ -205,6 +218,9 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if let Err(error) = signals::stop_on_signals(&control) {
         complain(&format!("warning: Ctrl-C will not stop gracefully: {error}"));
     }
+    if let Some(profile) = session.plan().profile.filter(|_| !args.quiet) {
+        complain(&profile.explain(session.plan()));
+    }
     match session.run(control) {
         Ok(end) => {
             anstream::print!("{}", summary::render(&end.outcome.report, &Look::stdout(args.no_color)));
@@ -237,6 +253,7 @@ fn conclude(end: &SessionEnd) -> Exit {
         if matches!(error, VuError::Aborted(_)) { Exit::ScriptAborted } else { Exit::ScriptError }
     };
     match &end.outcome.end {
+        End::Completed if end.outcome.report.verdict.inconclusive => Exit::Unhealthy,
         End::Completed if !end.outcome.report.verdict.passed => Exit::ThresholdsFailed,
         End::Completed if !end.outputs.failed.is_empty() => Exit::Failed,
         End::Completed => Exit::Passed,

@@ -2,8 +2,8 @@
 //! thresholds and makes the [`Second`] that outputs see; at the end it makes the [`Report`] with its verdict.
 //!
 //! It reads no clock and does no IO: time and snapshots come in as arguments. A worker thread, a remote agent and a
-//! server monitor are all the same to it: sources of snapshots. The tables of the report are in [`summary`], the
-//! verdict is in [`verdict`].
+//! server monitor are all the same to it: sources of snapshots. The tables of the report are in [`summary`], stretches of
+//! the run by themselves in [`windows`], whether the generator was the limit in [`limits`], the verdict in [`verdict`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,19 @@ use crate::metric::snapshot::{
 use crate::metric::store::{AbsorbError, Store, Tags};
 use crate::metric::threshold::{Judgement, Threshold};
 use crate::metric::{Catalogue, builtin};
-use crate::report::{GeneratorSummary, Report, RunInfo, SCHEMA, Series};
+use crate::plan::Phases;
+use crate::report::{GeneratorPoint, GeneratorSummary, Report, RunInfo, SCHEMA, Series};
 use crate::vu::Abort;
 
+mod limits;
 mod summary;
 mod verdict;
+mod windows;
+
+pub use limits::{LATE_MS, Machine};
+
+use limits::Limits;
+use windows::Windows;
 
 /// The source under which the collector itself hands on the engine's gauges (`vus`, `vus_max`). Workers must use
 /// other numbers, and must not record these gauges themselves.
@@ -44,6 +52,12 @@ pub struct RunFacts {
     pub allow_failure: bool,
     /// What was adjusted before the start ([`crate::plan::Plan::notes`]); it opens the report's warnings.
     pub notes: Vec<String>,
+    /// Whether a run fails that the generator shaped ([`crate::plan::Plan::require_healthy`]).
+    pub require_healthy: bool,
+    /// What the plan's load does over time.
+    pub phases: Phases,
+    /// What the generator runs on.
+    pub machine: Machine,
 }
 
 /// What the engine itself knows at the end of a second.
@@ -55,6 +69,8 @@ pub struct EngineNow {
     pub vus_peak: u64,
     /// The most VUs that the run may have.
     pub vus_max: u64,
+    /// How the generator fared in the second; what it dropped and started late is counted by the collector.
+    pub generator: GeneratorPoint,
     /// Scenarios, in the order of the plan.
     pub scenarios: Vec<ScenarioNow>,
 }
@@ -70,8 +86,8 @@ pub struct EndFacts {
     pub abort: Option<Abort>,
     /// What else kept the run from its plan, in words: `setup` or `teardown` failed, a worker was lost.
     pub failure: Option<String>,
-    /// How the generator fared. Its counts of dropped and interrupted iterations are raised to those of the metrics
-    /// `dropped_iterations` and `iterations_interrupted`.
+    /// How the generator fared at most. Its counts of dropped and interrupted iterations are raised to those of the metrics
+    /// `dropped_iterations` and `iterations_interrupted`; whether it shaped the result is judged by the collector.
     pub generator: GeneratorSummary,
 }
 
@@ -100,6 +116,8 @@ pub struct Collector {
     store: Store,
     thresholds: Vec<Watched>,
     facts: RunFacts,
+    windows: Windows,
+    limits: Limits,
     /// Whether the engine's series have been defined.
     engine_told: bool,
     warnings: Vec<String>,
@@ -114,10 +132,19 @@ impl Collector {
     /// One that has seen nothing.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, thresholds: Vec<Threshold>, facts: RunFacts) -> Self {
+        let mut warnings = facts.notes.clone();
+        if let Some(left_out) = Windows::stages_left_out(&facts.phases) {
+            warnings.push(format!(
+                "{left_out} stages are not summarised one by one, only the first {}",
+                windows::STAGES_MAX
+            ));
+        }
         Self {
+            windows: Windows::new(&facts.phases),
+            limits: Limits::new(facts.machine, &catalogue, &facts.info),
             store: Store::new(catalogue),
             thresholds: thresholds.into_iter().map(|threshold| Watched { threshold, held: true }).collect(),
-            warnings: facts.notes.clone(),
+            warnings,
             facts,
             engine_told: false,
             blamed: FxHashSet::default(),
@@ -146,6 +173,8 @@ impl Collector {
             {
                 self.warn(lost_numbers(&error), &mut events);
             }
+            self.windows.absorb(snapshot);
+            self.limits.absorb(snapshot);
             for warning in &snapshot.warnings {
                 if self.blamed.len() < MAX_WARNINGS && self.blamed.insert(warning.tag.clone()) {
                     let warning = too_many_series(warning, self.store.catalogue());
@@ -154,6 +183,7 @@ impl Collector {
             }
         }
         self.store.close_second();
+        let generator = self.limits.point(second, engine.generator);
         self.judge(elapsed, &mut events);
 
         let totals = self.store.totals();
@@ -181,6 +211,8 @@ impl Collector {
             bytes_sent: totals.bytes_sent,
             recent: self.store.recent(second).map(summary::point_latency),
             errors: errors.collect(),
+            generator,
+            marks: self.windows.marks_in(second),
             scenarios: engine.scenarios,
             snapshots,
         };
@@ -202,7 +234,7 @@ impl Collector {
     /// The report. Call [`Collector::second`] with the last, partial snapshots first.
     #[must_use]
     pub fn finish(self, end: EndFacts) -> Report {
-        let Self { store, thresholds, facts, warnings, threshold_abort, .. } = self;
+        let Self { store, thresholds, facts, windows, limits, warnings, threshold_abort, .. } = self;
         let judged: Vec<(Threshold, Judgement)> = thresholds
             .into_iter()
             .map(|watched| {
@@ -210,17 +242,23 @@ impl Collector {
                 (watched.threshold, judgement)
             })
             .collect();
+        let limited = limits.judge();
+        let cautions: Vec<String> = limited.iter().map(limits::sentence).collect();
         let verdict = verdict::verdict(&verdict::Evidence {
             store: &store,
             thresholds: &judged,
             end: &end,
             threshold_abort: threshold_abort.map(|abort| (abort.index, abort.value)),
             allow_failure: facts.allow_failure,
+            cautions: &cautions,
+            require_healthy: facts.require_healthy,
         });
         let totals = store.totals();
         let mut generator = end.generator;
         generator.dropped_iterations = generator.dropped_iterations.max(totals.iterations_dropped);
         generator.interrupted_iterations = generator.interrupted_iterations.max(totals.iterations_interrupted);
+        generator.late_iterations = limits.late();
+        (generator.limited, generator.reasons, generator.limits) = (!limited.is_empty(), cautions, limited);
         Report {
             schema: SCHEMA.into(),
             run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info },
@@ -231,7 +269,13 @@ impl Collector {
             thresholds: summary::thresholds(&judged, facts.allow_failure),
             errors: summary::errors(&store),
             generator,
-            series: Series { interval_s: 1, points: summary::points(&store) },
+            steady: windows.steady(end.duration),
+            stages: windows.stages(end.duration),
+            series: Series {
+                interval_s: 1,
+                points: summary::points(&store, &limits),
+                marks: windows.marks(end.duration),
+            },
             warnings,
         }
     }

@@ -19,16 +19,16 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::collector::{Collector, EndFacts, EngineNow, RunFacts};
+use super::collector::{Collector, EndFacts, EngineNow, Machine, RunFacts};
 use super::control::{Control, StopCause, StopLevel, reached};
 use super::crew::CrewNow;
-use super::health::{Health, sample_process};
+use super::health::{Health, Lag, Probe, open_files_limit};
 use super::worker::{Command, News, Told, WorkerSecond};
 use super::{End, EngineError, RunOutcome, RunSpec};
 use crate::event::{RunEvent, ScenarioNow, ScenarioState, Warning};
 use crate::metric::snapshot::Snapshot;
-use crate::plan::Plan;
-use crate::report::{RunInfo, ScenarioInfo};
+use crate::plan::{Phases, Plan};
+use crate::report::{GeneratorPoint, RunInfo, ScenarioInfo};
 use crate::vu::{Abort, SetupData, VuError};
 
 /// How long after its end a second waits for a late worker.
@@ -102,15 +102,18 @@ impl Lead {
             tags: plan.tags.iter().map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect(),
             allow_failure: plan.allow_failure,
             notes: plan.notes.clone(),
+            require_healthy: plan.require_healthy,
+            phases: Phases::of(&plan),
+            machine: machine(self.workers.len()),
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from).min(self.workers.len());
         let mut seconds = Seconds {
             collector: Collector::new(spec.catalogue, spec.thresholds, facts),
-            health: Health::new(cores),
+            health: Health::new(open_files_limit()),
             plan: plan.clone(),
             on_event,
             next: 0,
             pending: Vec::new(),
+            lag: Vec::new(),
         };
 
         let failed = self.prepare_load(&plan).await.map_err(|Lost(why)| EngineError::Lost(why))?.err();
@@ -182,7 +185,7 @@ impl Lead {
         for worker in 0..self.workers.len() {
             self.tell(worker, Command::Begin(epoch)).await;
         }
-        seconds.health.process(Instant::now(), sample_process());
+        seconds.health.begin(Instant::now(), Probe::take());
         let mut stop = self.control.watch();
         let mut hardest = self.control.watch();
         let (mut announced, mut give_up_at) = (false, None);
@@ -226,7 +229,7 @@ impl Lead {
                 biased;
                 told = self.news.recv() => {
                     let Some(told) = told else { return };
-                    if matches!(told.news, News::Finished(..) | News::Lost(_)) {
+                    if matches!(told.news, News::Finished(_) | News::Lost(_)) {
                         missing.retain(|&worker| worker != told.worker);
                     }
                     self.hear(told, seconds);
@@ -270,11 +273,7 @@ impl Lead {
     fn hear(&mut self, told: Told, seconds: &mut Seconds<'_>) {
         let worker = &mut self.workers[told.worker];
         match told.news {
-            News::Second(second) => seconds.take(worker, second),
-            News::Finished(second, lag) => {
-                seconds.health.lag(&lag);
-                seconds.take(worker, second);
-            }
+            News::Second(second) | News::Finished(second) => seconds.take(worker, second),
             News::LoadEnded(at) => worker.load_ended = Some(at),
             News::Lost(why) => {
                 worker.lost = true;
@@ -350,6 +349,8 @@ struct Seconds<'a> {
     next: u32,
     /// Snapshots that have come but belong to seconds that are still open.
     pending: Vec<Arc<Snapshot>>,
+    /// How late the workers' event loops were since a second was last closed.
+    lag: Vec<Lag>,
 }
 
 impl Seconds<'_> {
@@ -359,6 +360,7 @@ impl Seconds<'_> {
         for (crew, before) in worker.crews.iter_mut().zip(before) {
             crew.vus_peak = crew.vus_peak.max(before.vus_peak);
         }
+        self.lag.push(second.lag);
         self.pending.push(Arc::new(second.snapshot));
     }
 
@@ -380,11 +382,11 @@ impl Seconds<'_> {
     }
 
     fn close_at(&mut self, lead: &mut Lead, elapsed: Duration) {
-        self.health.process(Instant::now(), sample_process());
+        let generator = self.health.second(Instant::now(), Probe::take(), &std::mem::take(&mut self.lag));
         let second = self.next;
         let (now, later) = std::mem::take(&mut self.pending).into_iter().partition(|s| s.second <= second);
         self.pending = later;
-        let (tick, events) = self.collector.second(second, elapsed, now, self.engine_now(lead, elapsed));
+        let (tick, events) = self.collector.second(second, elapsed, now, self.engine_now(lead, elapsed, generator));
         self.next += 1;
         for crew in lead.workers.iter_mut().flat_map(|worker| &mut worker.crews) {
             // What was its level at the end is the least that the next second's peak can be.
@@ -397,7 +399,7 @@ impl Seconds<'_> {
         }
     }
 
-    fn engine_now(&self, lead: &Lead, elapsed: Duration) -> EngineNow {
+    fn engine_now(&self, lead: &Lead, elapsed: Duration, generator: GeneratorPoint) -> EngineNow {
         let crews = |scenario: usize| lead.workers.iter().filter_map(move |worker| worker.crews.get(scenario));
         let scenarios: Vec<ScenarioNow> = self
             .plan
@@ -429,7 +431,7 @@ impl Seconds<'_> {
             .collect();
         let vus = scenarios.iter().map(|scenario| scenario.vus).sum();
         let vus_peak = lead.workers.iter().flat_map(|worker| &worker.crews).map(|crew| crew.vus_peak).sum();
-        EngineNow { vus, vus_peak, vus_max: self.plan.vus_max(), scenarios }
+        EngineNow { vus, vus_peak, vus_max: self.plan.vus_max(), generator, scenarios }
     }
 }
 
@@ -444,6 +446,13 @@ fn together(states: impl Iterator<Item = ScenarioState>) -> ScenarioState {
     states.max_by_key(rank).unwrap_or_default()
 }
 
+/// What a run with so many workers has.
+fn machine(workers: usize) -> Machine {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = Probe::take().machine_memory.map(|(_, all)| all);
+    Machine { worker_cores: cores.min(workers), cores, memory }
+}
+
 /// What the plan knows of the run.
 fn fill_in(info: RunInfo, plan: &Plan) -> RunInfo {
     let scenarios = plan.scenarios.iter().map(|scenario| ScenarioInfo {
@@ -452,7 +461,8 @@ fn fill_in(info: RunInfo, plan: &Plan) -> RunInfo {
         exec: scenario.exec.clone(),
         description: format!("{}: {}", scenario.executor.name(), scenario.describe()),
     });
-    RunInfo { seed: plan.seed, vus_max: plan.vus_max(), scenarios: scenarios.collect(), ..info }
+    let profile = plan.profile.map(|profile| profile.name().to_owned());
+    RunInfo { seed: plan.seed, vus_max: plan.vus_max(), profile, scenarios: scenarios.collect(), ..info }
 }
 
 /// What else kept the run from its plan, in words.

@@ -1,245 +1,173 @@
-//! Whether the generator itself was the limit: how late its event loops were, how much CPU and memory it took.
+//! How the generator itself fares, second by second: how late its event loops were, how much CPU and memory it took, how
+//! near it came to its bounds on files and ports.
 //!
-//! Each worker samples its own event loop; the process is sampled once a second from `/proc` (elsewhere than on Linux
-//! these figures stay zero and nothing is concluded from them).
+//! | file | what it looks at |
+//! | --- | --- |
+//! | `lag` | a worker's event loop, by the worker itself |
+//! | `probe` | the process and the machine, once a second |
+//! | here | what both come to in a second, and at most |
+//!
+//! Whether any of that shaped the result, the collector judges (`collector/limits.rs`): only it knows what was recorded
+//! meanwhile.
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use crate::report::{GeneratorSummary, LagSummary};
+use crate::metric::aggregate::TrendAggregate;
+use crate::report::{GeneratorPoint, GeneratorSummary, LagSummary};
 
-/// How often a worker looks whether its event loop is on time.
-const LAG_PERIOD: Duration = Duration::from_millis(100);
-/// The generator is said to be the limit when its event loops were this late.
-const LAG_LIMIT_MS: f64 = 100.0;
-/// ... or when it took this share of its cores' time,
-const CPU_LIMIT: f64 = 0.9;
-/// ... in more than this share of the run's seconds.
-const CPU_BUSY_SECONDS: f64 = 0.2;
-/// The longest lag that is told apart, in microseconds: an hour.
-const LAG_MOST_US: u64 = 3_600_000_000;
+mod lag;
+mod probe;
 
-/// How late event loops were, in microseconds.
-#[derive(Clone, Debug)]
-pub(super) struct Lag(Histogram<u64>);
+pub(super) use lag::{Lag, sample_lag};
+pub(super) use probe::{Probe, open_files_limit, raise_open_files};
 
-impl Default for Lag {
-    fn default() -> Self {
-        Self(Histogram::new_with_bounds(1, LAG_MOST_US, 3).expect("the bounds are constants that fit"))
-    }
-}
-
-impl Lag {
-    pub fn record(&mut self, lag: Duration) {
-        self.0.saturating_record(u64::try_from(lag.as_micros()).unwrap_or(LAG_MOST_US));
-    }
-
-    pub fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("both have the same bounds");
-    }
-
-    fn summary(&self) -> LagSummary {
-        LagSummary { p99: self.0.value_at_quantile(0.99) as f64 / 1e3, max: self.0.max() as f64 / 1e3 }
-    }
-}
-
-/// Samples the event loop that it runs on, for ever, on an absolute schedule: a loop that was blocked for a second
-/// missed ten samples, and all of them count.
-pub(super) async fn sample_lag(lag: &std::cell::RefCell<Lag>, epoch: Instant) {
-    let mut due = epoch;
-    loop {
-        due += LAG_PERIOD;
-        sleep_until(due).await;
-        lag.borrow_mut().record(due.elapsed());
-    }
-}
-
-/// The process at one moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ProcessSample {
-    /// CPU time since its start, user and system, over all threads.
-    pub cpu: Duration,
-    /// Bytes resident.
-    pub memory: u64,
-}
-
-/// Looks at this process; none where that can't be known.
-#[cfg(target_os = "linux")]
-pub(super) fn sample_process() -> Option<ProcessSample> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let ticks = rustix::param::clock_ticks_per_second();
-    parse_process(&stat, &statm, ticks, rustix::param::page_size() as u64)
-}
-
-/// Looks at this process; none where that can't be known.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn sample_process() -> Option<ProcessSample> {
-    None
-}
-
-#[cfg(any(target_os = "linux", test))]
-fn parse_process(stat: &str, statm: &str, ticks_per_s: u64, page: u64) -> Option<ProcessSample> {
-    // The name in parentheses may hold anything, so fields are counted from the last parenthesis: the state is the
-    // third of the line, user and system time are the fourteenth and fifteenth.
-    let after_name = stat.rsplit_once(')')?.1;
-    let mut fields = after_name.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    let resident: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let cpu = Duration::from_secs_f64((user + system) as f64 / ticks_per_s.max(1) as f64);
-    Some(ProcessSample { cpu, memory: resident * page })
-}
-
-/// Lets the process open as many files as it may: each connection of a VU is one. Where that is refused the limit
-/// stays; requests then fail with an error that says so.
-pub(super) fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum || (limit.current.is_some() && limit.maximum.is_none()) {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
-}
+/// The clock of CPU time ticks in hundredths of a second: a span shorter than this says nothing.
+const SHORTEST: Duration = Duration::from_millis(200);
+/// ... and neither does a share of fewer of its ticks.
+const TICKS_LEAST: u64 = 10;
 
 /// What is known of the generator so far.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// Cores that the workers can use.
-    cores: usize,
-    last: Option<(Instant, ProcessSample)>,
-    seconds: u64,
-    busy_seconds: u64,
-    cpu_percent_max: f64,
-    memory_max: u64,
-    lag: Lag,
+    /// The look that the next is compared with.
+    last: Option<(Instant, Probe)>,
+    open_files_limit: Option<u64>,
+    lag: TrendAggregate,
+    /// The most, and the fewest ports, of all seconds.
+    most: GeneratorPoint,
 }
 
 impl Health {
-    /// Of a process whose workers use so many cores.
-    pub fn new(cores: usize) -> Self {
-        Self {
-            cores: cores.max(1),
-            last: None,
-            seconds: 0,
-            busy_seconds: 0,
-            cpu_percent_max: 0.0,
-            memory_max: 0,
-            lag: Lag::default(),
+    /// Of a process that may open so many files, before anything is known.
+    pub fn new(open_files_limit: Option<u64>) -> Self {
+        Self { last: None, open_files_limit, lag: TrendAggregate::default(), most: GeneratorPoint::default() }
+    }
+
+    /// Takes the look that the first second is compared with.
+    pub fn begin(&mut self, now: Instant, probe: Probe) {
+        self.last = Some((now, probe));
+    }
+
+    /// Takes a look at the end of a second, and how late the workers' event loops were in it.
+    pub fn second(&mut self, now: Instant, probe: Probe, lag: &[Lag]) -> GeneratorPoint {
+        lag.iter().for_each(|lag| lag.add_to(&mut self.lag));
+        let (cpu_percent, machine_cpu_percent) = self.cpu(now, &probe);
+        let point = GeneratorPoint {
+            lag_ms: lag.iter().map(Lag::max_ms).fold(0.0, f64::max),
+            cpu_percent,
+            machine_cpu_percent,
+            memory_bytes: probe.memory,
+            memory_available_bytes: probe.machine_memory.map(|(available, _)| available),
+            open_files: probe.open_files,
+            ports_free: probe.ports_free,
+            dropped: 0,
+            late: 0,
+        };
+        let most = &mut self.most;
+        most.cpu_percent = larger(most.cpu_percent, point.cpu_percent);
+        most.machine_cpu_percent = larger(most.machine_cpu_percent, point.machine_cpu_percent);
+        most.memory_bytes = most.memory_bytes.max(point.memory_bytes);
+        most.open_files = most.open_files.max(point.open_files);
+        most.ports_free = most.ports_free.into_iter().chain(point.ports_free).min();
+        point
+    }
+
+    /// CPU of the process and of the machine since the look before, in percent.
+    fn cpu(&mut self, now: Instant, probe: &Probe) -> (Option<f64>, Option<f64>) {
+        let Some((before, earlier)) = self.last else {
+            self.last = Some((now, *probe));
+            return (None, None);
+        };
+        let wall = now.saturating_duration_since(before);
+        if wall < SHORTEST {
+            return (None, None);
         }
+        self.last = Some((now, *probe));
+        let own = probe
+            .cpu
+            .zip(earlier.cpu)
+            .map(|(now, before)| now.saturating_sub(before).as_secs_f64() / wall.as_secs_f64() * 100.0);
+        let machine =
+            probe.machine_cpu.zip(earlier.machine_cpu).and_then(|((busy, all), (busy_before, all_before))| {
+                let all = all.checked_sub(all_before).filter(|&all| all >= TICKS_LEAST)?;
+                Some((busy.saturating_sub(busy_before) as f64 / all as f64 * 100.0).min(100.0))
+            });
+        (own, machine)
     }
 
-    /// Takes a sample of the process; the first is what the next is compared with.
-    pub fn process(&mut self, now: Instant, sample: Option<ProcessSample>) {
-        let Some(sample) = sample else { return };
-        self.memory_max = self.memory_max.max(sample.memory);
-        if let Some((before, earlier)) = self.last {
-            let wall = now.saturating_duration_since(before).as_secs_f64();
-            // The clock of CPU time ticks in hundredths: a shorter span says nothing.
-            if wall < 0.2 {
-                return;
-            }
-            let percent = sample.cpu.saturating_sub(earlier.cpu).as_secs_f64() / wall * 100.0;
-            self.seconds += 1;
-            self.busy_seconds += u64::from(percent > CPU_LIMIT * 100.0 * self.cores as f64);
-            self.cpu_percent_max = self.cpu_percent_max.max(percent);
-        }
-        self.last = Some((now, sample));
-    }
-
-    /// Takes how late a worker's event loop was.
-    pub fn lag(&mut self, lag: &Lag) {
-        self.lag.merge(lag);
-    }
-
-    /// What the report says.
+    /// What the report says; whether it shaped the result is not judged here.
     pub fn summary(&self) -> GeneratorSummary {
-        let lag_ms = self.lag.summary();
-        let mut reasons = Vec::new();
-        if self.busy_seconds as f64 > CPU_BUSY_SECONDS * self.seconds as f64 {
-            let (busy, all, cores) = (self.busy_seconds, self.seconds, self.cores);
-            reasons.push(format!(
-                "loadr used more than 90% of its {cores} CPU core{} in {busy} of {all} seconds: latencies include its \
-                 own waiting; use more threads, more machines, or fewer VUs",
-                if cores == 1 { "" } else { "s" }
-            ));
-        }
-        if lag_ms.p99 > LAG_LIMIT_MS {
-            reasons.push(format!(
-                "loadr's event loops were up to {:.0} ms late (p99): latencies include that; look for heavy computing in \
-                 the script, or use more threads",
-                lag_ms.p99
-            ));
-        }
+        let percentile = |p| self.lag.percentile(p).unwrap_or_default();
         GeneratorSummary {
-            limited: !reasons.is_empty(),
-            reasons,
-            cpu_percent_max: self.cpu_percent_max,
-            memory_bytes_max: self.memory_max,
-            lag_ms,
-            dropped_iterations: 0,
-            interrupted_iterations: 0,
+            cpu_percent_max: self.most.cpu_percent.unwrap_or_default(),
+            machine_cpu_percent_max: self.most.machine_cpu_percent,
+            memory_bytes_max: self.most.memory_bytes.unwrap_or_default(),
+            open_files_max: self.most.open_files,
+            open_files_limit: self.open_files_limit,
+            ports_free_min: self.most.ports_free,
+            lag_ms: LagSummary { p99: percentile(99.0), max: percentile(100.0) },
+            ..GeneratorSummary::default()
         }
     }
+}
+
+fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn process_files_are_read_whatever_the_name() {
-        let stat = "42 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20 0 5 0 100 1 1";
-        let sample = parse_process(stat, "900 25 3 1 0 9 0", 100, 4_096);
-        assert_eq!(sample, Some(ProcessSample { cpu: Duration::from_secs(3), memory: 25 * 4_096 }));
-        assert_eq!(parse_process("42 (a) S 1", "900 25", 100, 4_096), None);
-        assert_eq!(parse_process(stat, "", 100, 4_096), None);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn this_process_has_memory() {
-        assert!(sample_process().is_some_and(|sample| sample.memory > 0));
-    }
-
-    fn health(cores: usize, cpu_ms: &[u64], lags_ms: &[u64]) -> GeneratorSummary {
-        let mut health = Health::new(cores);
-        let start = Instant::now();
-        let mut cpu = Duration::ZERO;
-        health.process(start, Some(ProcessSample { cpu, memory: 5 }));
-        for (second, &ms) in cpu_ms.iter().enumerate() {
-            cpu += Duration::from_millis(ms);
-            let at = start + Duration::from_secs(second as u64 + 1);
-            health.process(at, Some(ProcessSample { cpu, memory: 7 }));
+    fn probe(cpu_ms: u64, machine_cpu: (u64, u64)) -> Probe {
+        Probe {
+            cpu: Some(Duration::from_millis(cpu_ms)),
+            machine_cpu: Some(machine_cpu),
+            memory: Some(cpu_ms),
+            machine_memory: Some((25, 100)),
+            open_files: Some(cpu_ms / 100),
+            ports_free: Some(30_000 - cpu_ms),
         }
+    }
+
+    fn lag(lags_ms: &[u64]) -> Lag {
         let mut lag = Lag::default();
         lags_ms.iter().for_each(|&ms| lag.record(Duration::from_millis(ms)));
-        health.lag(&lag);
-        health.summary()
+        lag
     }
 
     #[test]
-    fn the_generator_is_the_limit_when_it_is_busy_or_late() {
-        let calm = health(2, &[100, 1_700, 500, 400], &[0, 1, 2]);
-        assert_eq!((calm.limited, calm.cpu_percent_max, calm.memory_bytes_max), (false, 170.0, 7));
-        assert_eq!(calm.lag_ms.max.round(), 2.0);
+    fn a_second_is_compared_with_the_one_before() {
+        let mut health = Health::new(Some(1_024));
+        let start = Instant::now();
+        health.begin(start, probe(500, (1_000, 4_000)));
+        let one =
+            health.second(start + Duration::from_secs(1), probe(2_000, (1_150, 4_200)), &[lag(&[1, 2]), lag(&[7])]);
+        assert_eq!((one.cpu_percent, one.machine_cpu_percent, one.lag_ms), (Some(150.0), Some(75.0), 7.0));
+        assert_eq!((one.open_files, one.ports_free, one.memory_available_bytes), (Some(20), Some(28_000), Some(25)));
+        // Two looks that follow each other at once can't be compared; the next one makes up for it.
+        let at_once = health.second(start + Duration::from_millis(1_001), probe(2_001, (1_150, 4_200)), &[]);
+        assert_eq!((at_once.cpu_percent, at_once.machine_cpu_percent, at_once.lag_ms), (None, None, 0.0));
+        let two = health.second(start + Duration::from_secs(2), probe(2_200, (1_200, 4_400)), &[lag(&[3])]);
+        assert_eq!((two.cpu_percent, two.machine_cpu_percent), (Some(20.0), Some(25.0)));
 
-        // One second of five above 90 % is not yet more than a fifth; two are.
-        assert!(!health(1, &[950, 100, 100, 100, 100], &[]).limited);
-        let busy = health(1, &[950, 950, 100, 100, 100], &[]);
-        assert!(busy.limited);
-        assert!(busy.reasons[0].contains("its 1 CPU core in 2 of 5 seconds"), "{:?}", busy.reasons);
-        // The same on two cores is not much.
-        assert!(!health(2, &[950, 950, 100, 100, 100], &[]).limited);
-
-        let late = health(1, &[10], &[150; 3]);
-        assert!(late.limited && late.reasons[0].contains("ms late"), "{:?}", late.reasons);
+        let summary = health.summary();
+        assert_eq!((summary.cpu_percent_max, summary.machine_cpu_percent_max), (150.0, Some(75.0)));
+        assert_eq!((summary.memory_bytes_max, summary.open_files_max), (2_200, Some(22)));
+        assert_eq!((summary.open_files_limit, summary.ports_free_min), (Some(1_024), Some(27_800)));
+        assert_eq!(summary.lag_ms.max, 7.0);
     }
 
     #[test]
-    fn without_samples_nothing_is_concluded() {
-        let summary = health(1, &[], &[]);
-        assert_eq!((summary.limited, summary.cpu_percent_max), (false, 0.0));
+    fn what_is_not_known_stays_unknown() {
+        let mut health = Health::new(None);
+        let start = Instant::now();
+        health.begin(start, Probe::default());
+        let point = health.second(start + Duration::from_secs(1), Probe::default(), &[]);
+        assert_eq!(point, GeneratorPoint::default());
+        let summary = health.summary();
+        assert_eq!((summary.limited, summary.cpu_percent_max, summary.ports_free_min), (false, 0.0, None));
     }
 }

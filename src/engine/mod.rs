@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The engine knows no script, no HTTP, no terminal and no file: it drives `dyn Vu`, and its tests use a fake one on
-//! paused time. It reads the clock through tokio only, and the process's own figures in `health.rs`.
+//! paused time. It reads the clock through tokio only, and the process's own figures in `health/probe.rs`.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -81,7 +81,7 @@ pub(super) enum News {
     Second(WorkerSecond),
     /// All its VUs have ended; its last iteration ended so long after the load's start.
     LoadEnded(Duration),
-    Finished(WorkerSecond, Box<Lag>),
+    Finished(WorkerSecond),
     Teardown(Result<(), VuError>, Box<Snapshot>),
     /// Its thread has panicked.
     Lost(String),
@@ -94,6 +94,8 @@ pub(super) struct WorkerSecond {
     pub snapshot: Snapshot,
     /// Its crews, in the order of the plan's scenarios.
     pub crews: Vec<CrewNow>,
+    /// How late its event loop was.
+    pub lag: Lag,
 }
 
 /// Runs a worker until the coordinator has no more commands.
@@ -134,8 +136,7 @@ pub(super) async fn drive(
                 if let Some(load) = load.take() {
                     let second = load.next_second.get();
                     let lag = load.end();
-                    let second = worker_second(second, &crews, &recorder);
-                    tell.news(News::Finished(second, Box::new(lag))).await;
+                    tell.news(News::Finished(worker_second(second, &crews, &recorder, lag))).await;
                 }
             }
             Command::Teardown => {
@@ -175,9 +176,9 @@ fn make_crews(spec: &WorkerSpec, host: &Rc<dyn VuHost>, recorder: &Recorder) -> 
     (0..spec.plan.scenarios.len()).map(crew).collect()
 }
 
-fn worker_second(second: u32, crews: &[Rc<Crew>], recorder: &Recorder) -> WorkerSecond {
+fn worker_second(second: u32, crews: &[Rc<Crew>], recorder: &Recorder, lag: Lag) -> WorkerSecond {
     let crews = crews.iter().map(|crew| crew.now()).collect();
-    WorkerSecond { second, snapshot: memory::disown(|| recorder.take_snapshot(second)), crews }
+    WorkerSecond { second, snapshot: memory::disown(|| recorder.take_snapshot(second)), crews, lag }
 }
 
 /// The tasks beside the VUs while the load runs.
@@ -191,11 +192,12 @@ impl Load {
     fn begin(epoch: Instant, crews: &[Rc<Crew>], recorder: &Recorder, tell: &Tell) -> Self {
         let next_second = Rc::new(Cell::new(0));
         let lag = Rc::new(RefCell::new(Lag::default()));
-        let sampled = lag.clone();
+        let (sampled, taken) = (lag.clone(), lag.clone());
         let (living, told) = (crews.to_vec(), tell.clone());
+        let ticked = Ticked { crews: crews.to_vec(), recorder: recorder.clone(), lag: taken };
         let tasks = vec![
             tokio::task::spawn_local(async move { sample_lag(&sampled, epoch).await }),
-            tokio::task::spawn_local(tick(epoch, next_second.clone(), crews.to_vec(), recorder.clone(), tell.clone())),
+            tokio::task::spawn_local(tick(epoch, next_second.clone(), ticked, tell.clone())),
             tokio::task::spawn_local(async move {
                 join_all(living.iter().map(|crew| crew.live(epoch))).await;
                 let ended = living.iter().map(|crew| crew.load_ended()).max().unwrap_or_default();
@@ -211,15 +213,22 @@ impl Load {
     }
 }
 
+/// What a second is made of.
+struct Ticked {
+    crews: Vec<Rc<Crew>>,
+    recorder: Recorder,
+    lag: Rc<RefCell<Lag>>,
+}
+
 /// Hands over a snapshot at the end of each second, on an absolute schedule. While the coordinator is behind, nothing is
 /// taken: what is recorded stays where it is and leaves with a later second, so that nothing is lost or piles up.
-async fn tick(epoch: Instant, next: Rc<Cell<u32>>, crews: Vec<Rc<Crew>>, recorder: Recorder, tell: Tell) {
+async fn tick(epoch: Instant, next: Rc<Cell<u32>>, ticked: Ticked, tell: Tell) {
     loop {
         let second = next.get();
         sleep_until(epoch + Duration::from_secs(u64::from(second) + 1)).await;
         next.set(second + 1);
         if let Ok(permit) = tell.to.try_reserve() {
-            let news = News::Second(worker_second(second, &crews, &recorder));
+            let news = News::Second(worker_second(second, &ticked.crews, &ticked.recorder, ticked.lag.take()));
             permit.send(Told { worker: tell.worker, news });
         }
     }

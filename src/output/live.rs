@@ -216,7 +216,27 @@ fn figures(state: &State, second: &Second, look: &Look) -> Vec<Line> {
     let data = [(state.received_per_s, " received"), (state.sent_per_s, " sent")];
     let data = data.map(|(rate, word)| item(Role::Plain, bytes_rate(rate)).with(Role::Dim, word));
     lines.extend(labelled("data", data.to_vec(), look));
+    lines.extend(labelled("generator", generator(second), look));
     lines
+}
+
+/// How the generator fares, in a warning colour where that bears on the result.
+fn generator(second: &Second) -> Vec<Line> {
+    let health = &second.generator;
+    let item = |label: &str, value: String, warn: bool| {
+        let role = if warn { Role::Warn } else { Role::Plain };
+        Line::new().with(Role::Dim, format!("{label} ")).with(role, value)
+    };
+    let mut items = vec![item("lag", format_latency_ms(health.lag_ms), health.lag_ms > 100.0)];
+    items.extend(health.cpu_percent.map(|percent| item("cpu", format!("{percent:.0}%"), false)));
+    items.extend(health.machine_cpu_percent.map(|percent| item("machine", format!("{percent:.0}%"), percent > 95.0)));
+    items.extend(health.memory_bytes.map(|bytes| item("memory", format_bytes(bytes), false)));
+    for (label, number) in [("dropped", health.dropped), ("late", health.late)] {
+        if number > 0 {
+            items.push(item(label, count(number), true));
+        }
+    }
+    items
 }
 
 /// Items behind a label, on as many lines as they need.

@@ -75,6 +75,7 @@ fn info() -> RunInfo {
         loadr_version: "0.1.0".into(),
         vus_max: 200,
         args: vec!["run".into(), "shop.rhai".into()],
+        profile: Some("load".into()),
         scenarios: vec![
             ScenarioInfo {
                 name: "shoppers".into(),
@@ -103,14 +104,16 @@ pub(super) fn empty_report() -> Report {
             loadr_version: "0.1.0".into(),
             ..RunInfo::default()
         },
-        verdict: Verdict { passed: false, reasons: vec!["no request was made".into()] },
+        verdict: Verdict { passed: false, reasons: vec!["no request was made".into()], ..Verdict::default() },
         metrics: BTreeMap::new(),
         requests: Vec::new(),
         checks: Vec::new(),
         thresholds: Vec::new(),
         errors: Vec::new(),
         generator: GeneratorSummary::default(),
-        series: Series { interval_s: 1, points: Vec::new() },
+        steady: None,
+        stages: Vec::new(),
+        series: Series { interval_s: 1, points: Vec::new(), marks: Vec::new() },
         warnings: Vec::new(),
     }
 }
@@ -193,6 +196,8 @@ pub(super) fn rich_report() -> Report {
                 "threshold `http_req_duration{name:item}: p(95)<2` failed: 2.04 ms".into(),
                 "threshold `renders: p(95)<2` saw no data".into(),
             ],
+            cautions: limits().iter().map(reason).collect(),
+            inconclusive: false,
         },
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
         requests: vec![
@@ -233,23 +238,96 @@ pub(super) fn rich_report() -> Report {
         ],
         generator: GeneratorSummary {
             limited: true,
-            reasons: vec!["3 requests failed for want of file descriptors".into()],
-            cpu_percent_max: 87.2,
+            reasons: limits().iter().map(reason).collect(),
+            limits: limits(),
+            cpu_percent_max: 187.2,
+            machine_cpu_percent_max: Some(96.4),
             memory_bytes_max: 48_000_000,
+            open_files_max: Some(1_024),
+            open_files_limit: Some(1_024),
+            ports_free_min: Some(27_100),
             lag_ms: LagSummary { p99: 0.21, max: 3.4 },
             dropped_iterations: 0,
+            late_iterations: 0,
             interrupted_iterations: 12,
         },
+        steady: Some(SteadySummary {
+            from_s: 30.0,
+            to_s: 120.0,
+            level: "220 VUs".into(),
+            requests: 38_000,
+            rate: 422.2,
+            failed: 12,
+            failed_share: 12.0 / 38_000.0,
+            iterations: 7_000,
+            iterations_rate: 77.8,
+            duration: stats(1.1),
+        }),
+        stages: vec![
+            stage("shoppers", 0, (0.0, 30.0), (0.0, 200.0), 3_000),
+            stage("shoppers", 1, (30.0, 150.0), (200.0, 200.0), 42_000),
+            stage("search", 0, (0.0, 120.0), (20.0, 20.0), 3_310),
+        ],
         series: Series {
             interval_s: 1,
             points: vec![
                 Point { at_s: 0.0, vus: 1, requests: 100, duration: Some(PointLatency::default()), ..Point::default() },
-                Point { at_s: 1.0, vus: 2, ..Point::default() },
+                Point {
+                    at_s: 1.0,
+                    vus: 2,
+                    generator: GeneratorPoint { cpu_percent: Some(187.2), ..GeneratorPoint::default() },
+                    ..Point::default()
+                },
             ],
+            marks: vec![Mark {
+                at_s: 30.0,
+                kind: MarkKind::Stage,
+                scenario: "shoppers".into(),
+                text: "200 VUs for 2m".into(),
+            }],
         },
         warnings: vec!["scenario `search`: 50 VUs scaled to 20 by --vus".into()],
         ..empty_report()
     }
+}
+
+fn stage(scenario: &str, index: u32, seconds: (f64, f64), levels: (f64, f64), requests: u64) -> StageSummary {
+    StageSummary {
+        scenario: scenario.into(),
+        index,
+        from_s: seconds.0,
+        to_s: seconds.1,
+        start: levels.0,
+        target: levels.1,
+        unit: "VUs".into(),
+        requests,
+        failed: requests / 1_000,
+        rate: requests as f64 / (seconds.1 - seconds.0),
+        duration: Some(PointLatency { med: 1.1, p95: 3.4, p99: 12.0, max: 40.0 }),
+    }
+}
+
+fn limits() -> Vec<GeneratorLimit> {
+    vec![
+        GeneratorLimit {
+            cause: LimitCause::OwnErrors,
+            spans: vec![Span { from_s: 80.0, to_s: 82.0 }],
+            seconds: 2,
+            found: "3 failures on loadr's own side (too many open files)".into(),
+            remedy: "raise the limit on open files".into(),
+        },
+        GeneratorLimit {
+            cause: LimitCause::Cpu,
+            spans: vec![Span { from_s: 60.0, to_s: 95.0 }, Span { from_s: 110.0, to_s: 112.0 }],
+            seconds: 30,
+            found: "loadr used more than 90% of its 2 CPU cores, so latencies include its own waiting".into(),
+            remedy: "use a larger machine, or fewer VUs".into(),
+        },
+    ]
+}
+
+fn reason(limit: &GeneratorLimit) -> String {
+    format!("from {}s, {}; {}", limit.spans[0].from_s, limit.found, limit.remedy)
 }
 
 fn threshold(metric: &str, expression: &str, ok: bool, value: Option<f64>) -> ThresholdSummary {
@@ -265,8 +343,8 @@ pub(super) fn small_report() -> Report {
         ("http_req_duration", trend("ms", 10, 1.0)),
     ];
     Report {
-        run: RunInfo { duration_s: 1.0, seed: 7, vus_max: 1, script: "one.rhai".into(), ..info() },
-        verdict: Verdict { passed: true, reasons: Vec::new() },
+        run: RunInfo { duration_s: 1.0, seed: 7, vus_max: 1, script: "one.rhai".into(), profile: None, ..info() },
+        verdict: Verdict { passed: true, ..Verdict::default() },
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
         requests: vec![RequestSummary { rate: 10.0, ..request("front page", "GET", 10, 0, 1.0) }],
         ..empty_report()
@@ -290,6 +368,11 @@ pub(super) fn hostile_report() -> Report {
         report.warnings.push(name.clone());
         report.verdict.reasons.push(name.clone());
         report.generator.reasons.push(name.clone());
+        report.verdict.cautions.push(name.clone());
+        report
+            .stages
+            .push(StageSummary { unit: name.clone(), ..stage(&name, u32::MAX, (0.0, f64::MAX), (1.0, f64::MAX), 9) });
+        report.series.marks.push(Mark { scenario: name.clone(), text: name.clone(), ..report.series.marks[0].clone() });
         report.run.args.push(name.clone());
         report.metrics.insert(format!("x{{name:{name}}}"), trend(&name, 1, 1.0));
         report.run.script = name;
@@ -325,6 +408,8 @@ pub(super) fn second(number: u32) -> Second {
             ErrorNow { code: 1212, message: "connection refused".into(), side: Side::Target, count: 2 * n },
             ErrorNow { code: 1050, message: "request timeout".into(), side: Side::Target, count: 1 },
         ],
+        generator: GeneratorPoint { lag_ms: 1.2, cpu_percent: Some(42.0), ..GeneratorPoint::default() },
+        marks: Vec::new(),
         scenarios: vec![
             ScenarioNow {
                 name: "shoppers".into(),

@@ -325,7 +325,7 @@ fn scale_time(time: Duration, wanted: Duration, whole: Duration) -> Duration {
 }
 
 /// Splits `total` in proportion to `weights`, exactly, each at least 1. `total` is at least the number of weights.
-fn apportion(total: u64, weights: &[u64]) -> Vec<u64> {
+pub(super) fn apportion(total: u64, weights: &[u64]) -> Vec<u64> {
     let sum: u128 = weights.iter().map(|&weight| u128::from(weight.max(1))).sum();
     let target = |weight: u64| u128::from(weight.max(1)) * u128::from(total);
     // Rounded down, but at least one; what is then too few or too many (never more than there are weights) is mended

@@ -16,6 +16,8 @@ mod executors;
 mod fields;
 pub mod layer;
 mod open;
+pub mod phases;
+pub mod profile;
 pub mod resolve;
 pub mod scenario;
 mod shapes;
@@ -29,6 +31,8 @@ pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
 pub use error::PlanError;
 pub use layer::{Function, Layer, ScriptFacts, Source};
+pub use phases::Phases;
+pub use profile::Profile;
 pub use resolve::resolve;
 pub use scenario::{Executor, Scenario, Weighted};
 pub use stages::{Ramp, Stage};
@@ -60,6 +64,10 @@ pub struct Plan {
     pub no_teardown: bool,
     /// Whether a run in which nothing worked may still pass (the opt-out of fail-by-default).
     pub allow_failure: bool,
+    /// Whether a run fails whose result the generator shaped.
+    pub require_healthy: bool,
+    /// The profile that shaped the load, when one was asked for.
+    pub profile: Option<Profile>,
     /// What was adjusted, for the user to read: "scenario `shop`: 200 VUs scaled to 10 by --vus".
     pub notes: Vec<String>,
 }

@@ -18,7 +18,7 @@ use super::layer::{Layer, ScriptFacts, Source};
 use super::scenario::counted;
 use super::shapes::write_out;
 use super::thresholds::{Thresholds, selects_scenario};
-use super::{Executor, HttpOptions, Limits, Plan, Scenario, open};
+use super::{Executor, HttpOptions, Limits, Plan, Scenario, open, profile};
 use crate::units;
 
 /// Every option of a run, in `snake_case`.
@@ -56,6 +56,9 @@ pub const OPTIONS: &[&str] = &[
     "no_setup",
     "no_teardown",
     "allow_failure",
+    "require_healthy",
+    "profile",
+    "time_scale",
 ];
 
 /// Options of k6, and of the next version, that this one does not have: to be told apart from misspelt ones.
@@ -73,7 +76,6 @@ const NOT_YET: &[&str] = &[
     "local_ips",
     "min_iteration_duration",
     "paused",
-    "profile",
     "rps",
     "summary_time_unit",
     "summary_trend_stats",
@@ -104,9 +106,14 @@ pub fn resolve(layers: &[Layer], facts: &ScriptFacts) -> Result<Plan, Vec<PlanEr
     for layer in sorted {
         given.take(layer);
     }
-    let Gathered { options, scenarios, scenarios_origin, thresholds, mut errors } = given;
+    let Gathered { options, scenarios, scenarios_origin, mut thresholds, mut errors } = given;
+    let profile = profile::requested(&options, &mut errors);
     let mut notes = Vec::new();
     let mut scenarios = match scenarios_origin {
+        // Its load is replaced; what the shorthands would make of it is of no interest.
+        None if profile.is_some() => {
+            vec![shorthand(&Fields::default(), facts, &mut notes, &mut errors)].into_iter().flatten().collect()
+        }
         None => vec![shorthand(&options, facts, &mut notes, &mut errors)].into_iter().flatten().collect(),
         Some(_) => scenarios
             .iter()
@@ -115,7 +122,9 @@ pub fn resolve(layers: &[Layer], facts: &ScriptFacts) -> Result<Plan, Vec<PlanEr
     };
     check_order(&scenarios, &mut errors);
     let removed = pick(&options, &mut scenarios, &mut notes, &mut errors);
-    if let Some(base) = scenarios_origin {
+    if let Some(profile) = profile {
+        profile::apply(profile, &options, &mut scenarios, &mut thresholds, &mut errors);
+    } else if let Some(base) = scenarios_origin {
         for name in SHORTHANDS {
             if let Some(origin) = options.origin(name).filter(|&origin| origin < base) {
                 notes.push(format!("{} ignored: {base} has scenarios", origin.spell(name)));
@@ -125,6 +134,7 @@ pub fn resolve(layers: &[Layer], facts: &ScriptFacts) -> Result<Plan, Vec<PlanEr
             Adjustment { scenarios: &mut scenarios, notes: &mut notes, errors: &mut errors }.apply(&options, base);
         }
     }
+    profile::scale_time(&options, &mut scenarios, &mut notes, &mut errors);
     check_scenarios(&scenarios, &mut errors);
     let mut thresholds = thresholds.into_options();
     thresholds.retain(|threshold| {
@@ -135,7 +145,7 @@ pub fn resolve(layers: &[Layer], facts: &ScriptFacts) -> Result<Plan, Vec<PlanEr
         }
         gone.is_none()
     });
-    let plan = read_plan(&options, scenarios, thresholds, notes, &mut errors);
+    let plan = Plan { profile, ..read_plan(&options, scenarios, thresholds, notes, &mut errors) };
     if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
@@ -501,6 +511,8 @@ fn read_plan(
         no_setup: o.flag("no_setup", errors).unwrap_or(false),
         no_teardown: o.flag("no_teardown", errors).unwrap_or(false),
         allow_failure: o.flag("allow_failure", errors).unwrap_or(false),
+        require_healthy: o.flag("require_healthy", errors).unwrap_or(false),
+        profile: None,
         notes,
     }
 }

@@ -59,6 +59,14 @@ impl Thresholds {
         }
     }
 
+    /// Gives a metric these expressions, before all others, unless a map has given it some, or none.
+    pub fn default_to(&mut self, metric: &str, expressions: &[&str]) {
+        if !self.by_metric.iter().any(|(known, _)| known == metric) {
+            let options = expressions.iter().map(|expression| plain(metric, expression)).collect();
+            self.by_metric.insert(0, (metric.to_owned(), options));
+        }
+    }
+
     /// All of them, in the order in which they were given.
     pub fn into_options(self) -> Vec<ThresholdOption> {
         self.by_metric.into_iter().flat_map(|(_, options)| options).chain(self.added).collect()

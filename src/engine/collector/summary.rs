@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::limits::Limits;
 use crate::metric::aggregate::{Aggregate, TrendAggregate};
 use crate::metric::selector::Selector;
 use crate::metric::sink::Sink;
@@ -60,11 +61,11 @@ fn metric(store: &Store, id: MetricId, selector: &Selector, duration: Duration) 
     })
 }
 
-fn per_second(sum: f64, duration: Duration) -> f64 {
+pub(super) fn per_second(sum: f64, duration: Duration) -> f64 {
     if duration.is_zero() { 0.0 } else { sum / duration.as_secs_f64() }
 }
 
-fn stats(trend: &TrendAggregate) -> TrendStats {
+pub(super) fn stats(trend: &TrendAggregate) -> TrendStats {
     let percentile = |p| trend.percentile(p).unwrap_or_default();
     TrendStats {
         min: trend.min().unwrap_or_default(),
@@ -190,7 +191,7 @@ pub(super) fn errors(store: &Store) -> Vec<ErrorSummary> {
 }
 
 /// A point for each second, those in which nothing was recorded included.
-pub(super) fn points(store: &Store) -> Vec<Point> {
+pub(super) fn points(store: &Store, limits: &Limits) -> Vec<Point> {
     let Some((&last, _)) = store.seconds().last_key_value() else { return Vec::new() };
     // One source with a wild clock must not make a report of millions of empty points.
     let gapless = last as usize <= 2 * store.seconds().len() + 3_600;
@@ -203,6 +204,7 @@ pub(super) fn points(store: &Store) -> Vec<Point> {
         bytes_sent: at.totals.bytes_sent,
         bytes_received: at.totals.bytes_received,
         duration: at.latency.map(point_latency),
+        generator: limits.at(second),
     };
     if !gapless {
         return store.seconds().iter().map(|(&second, at)| point(second, at)).collect();

@@ -46,7 +46,7 @@ fn count(recorder: &Recorder, metric: MetricId, times: u64) {
 
 fn feed(collector: &mut Collector, second: u32, recorders: &[&Recorder]) -> (Second, Vec<RunEvent>) {
     let snapshots = recorders.iter().map(|recorder| Arc::new(recorder.take_snapshot(second))).collect();
-    let engine = EngineNow { vus: 5, vus_peak: 6, vus_max: 8, scenarios: vec![] };
+    let engine = EngineNow { vus: 5, vus_peak: 6, vus_max: 8, generator: GeneratorPoint::default(), scenarios: vec![] };
     collector.second(second, Duration::from_secs(u64::from(second) + 1), snapshots, engine)
 }
 
@@ -428,4 +428,84 @@ fn a_report_is_read_back_as_it_was_written() {
     let json = serde_json::to_string(&report).unwrap();
     assert!(json.contains(r#""p99.9":1.234"#), "{json}");
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+}
+
+/// A run of ten seconds in which one request failed for want of files in the fourth and the fifth.
+fn out_of_files(facts: RunFacts, thresholds: &[(&str, &str)]) -> Report {
+    let mut collector = collector(thresholds, facts);
+    let recorder = recorder(0);
+    for second in 0..10 {
+        request(&recorder, "item", "200", 1000);
+        count(&recorder, builtin::ITERATIONS, 1);
+        if second == 3 || second == 4 {
+            let fault = crate::fault::Fault::TOO_MANY_OPEN_FILES;
+            let key = ErrorKey { code: fault.code, side: fault.side, message: fault.message.into() };
+            recorder.error(&key, || "GET /item".into());
+        }
+        feed(&mut collector, second, &[&recorder]);
+    }
+    collector.finish(end(10))
+}
+
+#[test]
+fn a_limited_generator_is_told_with_the_verdict_and_fails_only_where_that_is_asked_for() {
+    let caution = "from 3s to 5s, 2 failures on loadr's own side (too many open files); raise the limit on open files: \
+                   `sudo prlimit --pid $$ --nofile=1048576:1048576` in this shell";
+    let required = "the generator shaped this result, and it was required to be healthy (--require-healthy)";
+    let asked = RunFacts { require_healthy: true, ..RunFacts::default() };
+    let slow: &[(&str, &str)] = &[("http_req_duration", "max<0.5")];
+    for (facts, thresholds, passed, inconclusive, reasons) in [
+        (RunFacts::default(), &[][..], true, false, 0),
+        (asked.clone(), &[][..], false, true, 1),
+        (asked.clone(), slow, false, false, 2),
+    ] {
+        let report = out_of_files(facts, thresholds);
+        let verdict = &report.verdict;
+        assert_eq!((verdict.passed, verdict.inconclusive, verdict.reasons.len()), (passed, inconclusive, reasons));
+        assert_eq!(verdict.cautions, [caution]);
+        assert_eq!((report.generator.limited, &report.generator.reasons), (true, &verdict.cautions));
+        assert_eq!(report.generator.limits[0].seconds, 2);
+        assert!(passed || verdict.reasons.last().is_some_and(|reason| reason == required), "{verdict:?}");
+    }
+
+    let mut healthy = collector(&[], asked);
+    let recorder = recorder(0);
+    request(&recorder, "item", "200", 1000);
+    feed(&mut healthy, 0, &[&recorder]);
+    let report = healthy.finish(end(1));
+    assert_eq!((report.verdict.passed, report.generator.limited), (true, false), "{:?}", report.verdict);
+}
+
+#[test]
+fn a_point_tells_how_the_generator_fared() {
+    let mut collector = collector(&[], RunFacts::default());
+    let recorder = recorder(0);
+    for second in 0..2 {
+        request(&recorder, "item", "200", 1000);
+        let generator = GeneratorPoint { lag_ms: f64::from(second) + 0.5, ..GeneratorPoint::default() };
+        let snapshots = vec![Arc::new(recorder.take_snapshot(second))];
+        let engine = EngineNow { generator, ..EngineNow::default() };
+        let (told, _) = collector.second(second, Duration::from_secs(u64::from(second) + 1), snapshots, engine);
+        assert_eq!(told.generator, generator);
+    }
+    let points = collector.finish(end(2)).series.points;
+    assert_eq!(points.iter().map(|point| point.generator.lag_ms).collect::<Vec<_>>(), [0.5, 1.5]);
+}
+
+#[test]
+fn only_open_load_is_limited_by_what_it_dropped() {
+    for (executor, limited) in [("constant-arrival-rate", true), ("per-vu-iterations", false)] {
+        let scenario =
+            crate::report::ScenarioInfo { name: "shop".into(), executor: executor.into(), ..Default::default() };
+        let info = RunInfo { scenarios: vec![scenario], ..RunInfo::default() };
+        let mut collector = collector(&[], RunFacts { info, ..RunFacts::default() });
+        let recorder = recorder(0);
+        request(&recorder, "item", "200", 1000);
+        count(&recorder, builtin::ITERATIONS, 90);
+        count(&recorder, builtin::DROPPED_ITERATIONS, 10);
+        feed(&mut collector, 0, &[&recorder]);
+        let report = collector.finish(end(1));
+        assert_eq!((report.generator.limited, report.generator.dropped_iterations), (limited, 10), "{executor}");
+        assert_eq!(report.series.points[0].generator.dropped, if limited { 10 } else { 0 }, "{executor}");
+    }
 }

@@ -10,6 +10,8 @@
 //! 5. Every request failed.
 //! 6. Every check failed.
 //! 7. A threshold did not hold, or had no data.
+//! 8. The generator shaped the result, and the user asked for a healthy one (`require_healthy`). Whether asked for or
+//!    not, that it did is told beside the reasons, as a caution.
 //!
 //! The opt-out (`allow_failure`) takes away rules 2 to 6 and forgives thresholds without data. What a user asked for
 //! in so many words, a plan and a threshold with data, it does not touch.
@@ -34,6 +36,9 @@ pub(super) struct Evidence<'a> {
     /// The threshold that ended the run, by its place, and what was found then.
     pub threshold_abort: Option<(usize, Option<f64>)>,
     pub allow_failure: bool,
+    /// How the generator shaped the result.
+    pub cautions: &'a [String],
+    pub require_healthy: bool,
 }
 
 /// Weighs the evidence.
@@ -44,7 +49,13 @@ pub(super) fn verdict(evidence: &Evidence<'_>) -> Verdict {
         nothing_worked(evidence.store, &mut reasons);
     }
     broken_thresholds(evidence, &mut reasons);
-    Verdict { passed: reasons.is_empty(), reasons }
+    let cautions = evidence.cautions.to_vec();
+    let unhealthy = evidence.require_healthy && !cautions.is_empty();
+    let inconclusive = unhealthy && reasons.is_empty();
+    if unhealthy {
+        reasons.push("the generator shaped this result, and it was required to be healthy (--require-healthy)".into());
+    }
+    Verdict { passed: reasons.is_empty(), reasons, cautions, inconclusive }
 }
 
 fn unfinished(evidence: &Evidence<'_>, reasons: &mut Vec<String>) {

@@ -17,6 +17,7 @@ mod ends;
 mod executors;
 mod fake;
 mod open;
+mod phases;
 mod threads;
 
 use fake::{Act, Entry, Fake};
@@ -54,6 +55,8 @@ fn plan(threads: usize, scenarios: Vec<Scenario>) -> Plan {
         no_setup: false,
         no_teardown: false,
         allow_failure: false,
+        require_healthy: false,
+        profile: None,
         notes: Vec::new(),
     }
 }

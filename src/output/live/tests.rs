@@ -35,6 +35,7 @@ fn at_80_columns() {
       latency   p50 1.1 ms  p95 3.4 ms  p99 12.0 ms  last seconds
       checks    99.83% of 2404 held
       data      613 kB/s received  30.0 kB/s sent
+      generator lag 1.2 ms  cpu 42%
       errors    8 × connection refused (target)
                 1 × request timeout (target)
     ");
@@ -50,6 +51,7 @@ fn at_120_columns() {
       latency   p50 1.1 ms  p95 3.4 ms  p99 12.0 ms  last seconds
       checks    99.83% of 2404 held
       data      613 kB/s received  30.0 kB/s sent
+      generator lag 1.2 ms  cpu 42%
       errors    8 × connection refused (target)
                 1 × request timeout (target)
     ");
@@ -67,6 +69,7 @@ fn at_40_columns_in_ascii() {
       checks    99.83% of 2404 held
       data      613 kB/s received
                 30.0 kB/s sent
+      generator lag 1.2 ms  cpu 42%
       errors    8 x connection refused (tar~
                 1 x request timeout (target)
     ");

@@ -9,6 +9,7 @@
 //! | here | the verdict, what was run, the order of it all |
 //! | `judged` | thresholds, checks |
 //! | `traffic` | requests, totals, phases |
+//! | `time` | the steady window, the stages |
 //! | `custom` | metrics of the script |
 //! | `trouble` | errors, the generator's health, warnings, what closed load can't see |
 
@@ -22,11 +23,14 @@ use crate::units::format::{format_count, format_duration};
 
 mod custom;
 mod judged;
+mod time;
 mod traffic;
 mod trouble;
 
 /// The most reasons that the verdict gives.
 const REASONS: usize = 8;
+/// The most ways in which the generator was limited that are told with the verdict.
+const CAUTIONS: usize = 4;
 /// The most scenarios that are listed.
 const SCENARIOS: usize = 12;
 
@@ -41,6 +45,8 @@ pub fn render(report: &Report, look: &Look) -> String {
         judged::checks(report, columns),
         traffic::requests(report, columns),
         traffic::totals(report, columns),
+        time::steady(report, columns),
+        time::stages(report, columns),
         custom::metrics(report, columns),
         trouble::errors(report, columns),
         trouble::generator(report, columns),
@@ -48,7 +54,7 @@ pub fn render(report: &Report, look: &Look) -> String {
         trouble::blind_spot(report, columns),
     ];
     let mut rendered = String::new();
-    for line in verdict(report, columns) {
+    for line in verdict(report, columns).into_iter().chain(cautions(report, columns)) {
         rendered.push_str(&line.cut(columns).render(look));
         rendered.push('\n');
     }
@@ -87,6 +93,28 @@ fn verdict(report: &Report, columns: usize) -> Vec<Line> {
     lines
 }
 
+/// Why the numbers should be doubted, whatever the verdict.
+fn cautions(report: &Report, columns: usize) -> Vec<Line> {
+    const HEAD: &str = "LIMITED: ";
+    let cautions = &report.verdict.cautions;
+    if cautions.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = wrap(Role::Warn, "the generator shaped this result:", HEAD.len(), columns);
+    for caution in cautions.iter().take(CAUTIONS) {
+        lines.extend(wrap(Role::Plain, &text::cut(&text::clean(caution), 400), HEAD.len(), columns));
+    }
+    if cautions.len() > CAUTIONS {
+        let more = cautions.len() - CAUTIONS;
+        lines.push(Line::new().with(Role::Dim, format!("{:9}… and {more} more causes", "")));
+    }
+    let first = lines[0].clone().without_start(HEAD.len());
+    let mut head = Line::new().with(Role::Warn, "LIMITED").with(Role::Plain, ": ");
+    head.append(first);
+    lines[0] = head;
+    lines
+}
+
 /// What speaks for a run that passed.
 fn why_passed(report: &Report) -> Vec<Line> {
     let mut words = Vec::new();
@@ -113,8 +141,11 @@ fn run(report: &Report, columns: usize) -> Vec<Line> {
         vus => format!("up to {} VUs", count(vus)),
     };
     let mut items = vec![Line::new().with(Role::Strong, text::cut_middle(&text::clean(&run.script), columns / 2))];
+    let profile = run.profile.iter().map(|profile| format!("profile {}", text::clean(profile)));
     let others = [duration_s(run.duration_s), vus, format!("seed {}", run.seed)];
-    items.extend(others.map(|item| Line::new().with(Role::Dim, "·  ").with(Role::Plain, item)));
+    items.extend(
+        others.into_iter().chain(profile).map(|item| Line::new().with(Role::Dim, "·  ").with(Role::Plain, item)),
+    );
     let mut lines = flow(items, 0, columns);
     let names: Vec<_> = run.scenarios.iter().take(SCENARIOS).map(|scenario| text::clean(&scenario.name)).collect();
     let widest = names.iter().map(|name| text::width(name)).max().unwrap_or(0).min(columns / 3);

@@ -12,8 +12,13 @@ fn a_rich_run_at_100_columns() {
     insta::assert_snapshot!(render(&sample::rich_report(), &look(100)), @r"
     FAILED: threshold `http_req_duration{name:item}: p(95)<2` failed: 2.04 ms
             threshold `renders: p(95)<2` saw no data
+    LIMITED: the generator shaped this result:
+             from 80s, 3 failures on loadr's own side (too many open files); raise the limit on open
+             files
+             from 60s, loadr used more than 90% of its 2 CPU cores, so latencies include its own
+             waiting; use a larger machine, or fewer VUs
 
-    shop.rhai  ·  2m30s  ·  up to 200 VUs  ·  seed 42
+    shop.rhai  ·  2m30s  ·  up to 200 VUs  ·  seed 42  ·  profile load
       shoppers  ramping-vus: 0 to 200 over 30s, 200 for 2m
       search    constant-vus: 20 for 2m
 
@@ -46,6 +51,15 @@ fn a_rich_run_at_100_columns() {
       phases p95  blocked 6.8 ms ×200  looking up 340 µs ×200  connecting 1.7 ms ×200  tls 5.1 ms ×200
                   sending 34 µs ×48.3 k  waiting 3.1 ms ×48.3 k  receiving 170 µs ×48.3 k
 
+    STEADY  30s to 2m, 220 VUs: without ramp-up and drain
+      38.0 k requests  422/s  0.03% failed (12)  p50 1.2 ms  p95 3.7 ms  p99 13.2 ms  max 44.0 ms
+
+    STAGES
+      scenario  level         from     to   count  failed    rate     p50     p95      p99
+      shoppers  0 to 200 VUs    0s    30s    3000       3   100/s  1.1 ms  3.4 ms  12.0 ms
+      shoppers  200 VUs        30s  2m30s  42.0 k      42   350/s  1.1 ms  3.4 ms  12.0 ms
+      search    20 VUs          0s     2m    3310       3  27.6/s  1.1 ms  3.4 ms  12.0 ms
+
     METRICS OF THE SCRIPT
       basket_value      p50 11  avg 14  p95 34  p99 120  max 400  ×812
       coupon_used        12.3%  100 of 812
@@ -60,11 +74,11 @@ fn a_rich_run_at_100_columns() {
       3 × too many open files  loadr's own side  code 1024  first at 1m20s
         POST http://shop.test:8080/cart: socket: too many open files
 
-    GENERATOR  100% of cpu is one core
-      cpu 87%  memory 48.0 MB  lag p99 210 µs max 3.4 ms  dropped 0 iterations
-      interrupted 12 iterations
-      The generator limited this result: the target may be better than these numbers:
-        3 requests failed for want of file descriptors
+    GENERATOR  the most in a second; 100% of cpu is one core
+      cpu 187%  machine 96% of all cores  memory 48.0 MB  files 1024 of 1024  ports 27.1 k free
+      lag p99 210 µs max 3.4 ms  dropped 0 iterations  interrupted 12 iterations
+      The generator limited this result (see the first lines): the target may be better than these
+      numbers.
 
     WARNINGS
       scenario `search`: 50 VUs scaled to 20 by --vus
@@ -83,9 +97,19 @@ fn a_rich_run_at_40_columns_in_ascii() {
             p(95)<2` failed: 2.04 ms
             threshold `renders: p(95)<2` saw
             no data
+    LIMITED: the generator shaped this
+             result:
+             from 80s, 3 failures on loadr's
+             own side (too many open files);
+             raise the limit on open files
+             from 60s, loadr used more than
+             90% of its 2 CPU cores, so
+             latencies include its own
+             waiting; use a larger machine,
+             or fewer VUs
 
     shop.rhai  -  2m30s  -  up to 200 VUs
-    -  seed 42
+    -  seed 42  -  profile load
       shoppers  ramping-vus: 0 to 200 over ~
       search    constant-vus: 20 for 2m
 
@@ -128,6 +152,17 @@ fn a_rich_run_at_40_columns_in_ascii() {
                   waiting 3.1 ms x48.3 k
                   receiving 170 us x48.3 k
 
+    STEADY  30s to 2m, 220 VUs: without ram~
+      38.0 k requests  422/s
+      0.03% failed (12)  p50 1.2 ms
+      p95 3.7 ms  p99 13.2 ms  max 44.0 ms
+
+    STAGES
+      scenario  level         failed     p95
+      shoppers  0 to 200 VUs       3  3.4 ms
+      shoppers  200 VUs           42  3.4 ms
+      search    20 VUs             3  3.4 ms
+
     METRICS OF THE SCRIPT
       basket_value      p50 11  avg 14  p95~
       coupon_used        12.3%  100 of 812
@@ -149,16 +184,16 @@ fn a_rich_run_at_40_columns_in_ascii() {
         POST http://shop.test:8080/cart:
         socket: too many open files
 
-    GENERATOR  100% of cpu is one core
-      cpu 87%  memory 48.0 MB
+    GENERATOR  the most in a second; 100% o~
+      cpu 187%  machine 96% of all cores
+      memory 48.0 MB  files 1024 of 1024
+      ports 27.1 k free
       lag p99 210 us max 3.4 ms
       dropped 0 iterations
       interrupted 12 iterations
-      The generator limited this result: the
-      target may be better than these
-      numbers:
-        3 requests failed for want of file
-        descriptors
+      The generator limited this result (see
+      the first lines): the target may be
+      better than these numbers.
 
     WARNINGS
       scenario `search`: 50 VUs scaled to 20
@@ -191,7 +226,7 @@ fn a_small_run_that_passed() {
       requests    10  10/s  0% failed (0)
       iterations  10  10/s  0 failed
 
-    GENERATOR  100% of cpu is one core
+    GENERATOR  the most in a second; 100% of cpu is one core
       lag p99 0 µs max 0 µs  dropped 0 iterations  interrupted 0 iterations
       The generator did not limit this result.
 
@@ -209,7 +244,7 @@ fn a_run_without_anything() {
 
     empty.rhai  ·  0s  ·  up to 0 VUs  ·  seed 0
 
-    GENERATOR  100% of cpu is one core
+    GENERATOR  the most in a second; 100% of cpu is one core
       lag p99 0 µs max 0 µs  dropped 0 iterations  interrupted 0 iterations
       The generator did not limit this result.
     ");

@@ -161,6 +161,18 @@ pub(super) fn totals(report: &Report, columns: usize) -> Vec<Line> {
         }
         add("iterations", items);
     }
+    if let Some((_, stats)) = trend(report, "http_req_duration_intended") {
+        let uncorrected = trend(report, "http_req_duration").map(|(_, stats)| stats.p95);
+        let mut items: Vec<Line> = [("p50", stats.med), ("p95", stats.p95), ("p99", stats.p99), ("max", stats.max)]
+            .map(|(label, value)| percentile(label, value))
+            .into();
+        items.extend(uncorrected.map(|p95| dim(format!("from the actual start p95 {}", format_latency_ms(p95)))));
+        add("intended", items);
+    }
+    if let Some((_, stats)) = trend(report, "iteration_lag") {
+        let items = [("p50", stats.med), ("p99", stats.p99), ("max", stats.max)];
+        add("start lag", items.map(|(label, value)| percentile(label, value)).into());
+    }
     let data: Vec<Line> = [("received", "data_received"), ("sent", "data_sent")]
         .into_iter()
         .filter_map(|(word, metric)| counter(report, metric).map(|(total, per_second)| (word, total, per_second)))

@@ -68,28 +68,37 @@ pub(super) fn generator(report: &Report, columns: usize) -> Vec<Line> {
     // The process can't run without memory: a zero says that it was not measured.
     if health.memory_bytes_max > 0 {
         add("cpu", format!("{:.0}%", health.cpu_percent_max), Role::Plain);
+        if let Some(percent) = health.machine_cpu_percent_max {
+            add("machine", format!("{percent:.0}% of all cores"), Role::Plain);
+        }
         add("memory", format_bytes(health.memory_bytes_max), Role::Plain);
+    }
+    if let Some(open) = health.open_files_max {
+        let limit = health.open_files_limit.map_or_else(String::new, |limit| format!(" of {}", super::count(limit)));
+        let short = health.open_files_limit.is_some_and(|limit| open as f64 > 0.9 * limit as f64);
+        add("files", format!("{}{limit}", super::count(open)), if short { Role::Warn } else { Role::Plain });
+    }
+    if let Some(free) = health.ports_free_min {
+        add("ports", format!("{} free", super::count(free)), if free == 0 { Role::Warn } else { Role::Plain });
     }
     let lag = &health.lag_ms;
     add("lag", format!("p99 {} max {}", format_latency_ms(lag.p99), format_latency_ms(lag.max)), Role::Plain);
-    for (label, number) in [("dropped", health.dropped_iterations), ("interrupted", health.interrupted_iterations)] {
+    let counts = [
+        ("dropped", health.dropped_iterations),
+        ("late", health.late_iterations),
+        ("interrupted", health.interrupted_iterations),
+    ];
+    // Only open load can be late.
+    for (label, number) in counts.into_iter().filter(|&(label, number)| label != "late" || number > 0) {
         let role = if number > 0 { Role::Warn } else { Role::Plain };
         add(label, counted(number, "iteration"), role);
     }
-    let mut lines = vec![heading("GENERATOR", "100% of cpu is one core")];
+    let mut lines = vec![heading("GENERATOR", "the most in a second; 100% of cpu is one core")];
     lines.extend(flow(items, 2, columns));
     if health.limited {
-        let mut sentence =
-            String::from("The generator limited this result: the target may be better than these numbers");
-        if health.reasons.is_empty() {
-            sentence.push('.');
-        } else {
-            sentence.push(':');
-        }
-        lines.extend(wrap(Role::Bad, &sentence, 2, columns));
-        for reason in health.reasons.iter().take(WARNINGS) {
-            lines.extend(wrap(Role::Bad, &text::cut(&text::clean(reason), 400), 4, columns));
-        }
+        let sentence =
+            "The generator limited this result (see the first lines): the target may be better than these numbers.";
+        lines.extend(wrap(Role::Bad, sentence, 2, columns));
     } else {
         lines.extend(wrap(Role::Good, "The generator did not limit this result.", 2, columns));
     }

@@ -1,0 +1,61 @@
+//! Known latencies, strictly: reported p50, p90 and p99 within 1 % or 0.5 ms of the server's own record, at a third of
+//! saturation, for a constant, a bimodal and a heavy-tailed distribution.
+//!
+//! `cargo bench --bench latency`, on a machine that has nothing else to do. It finds out first how many requests a second
+//! the machine can make (server and loadr together), then runs with as many VUs as make a third of that. Exits with 1
+//! when a figure is off.
+
+#[path = "../tests/known/mod.rs"]
+mod known;
+
+use std::process::ExitCode;
+
+use known::{Delays, Server, durations, percentile_ms, run};
+use serde_json::json;
+
+/// How far a figure may be off: this share, or so many milliseconds, whichever is more.
+const OFF_SHARE: f64 = 0.01;
+const OFF_MS: f64 = 0.5;
+/// How long each distribution is measured.
+const DURATION: &str = "10s";
+
+#[expect(clippy::print_stdout, reason = "a bench is run to be read")]
+fn main() -> ExitCode {
+    // `cargo test --benches` only wants to know that it starts.
+    if std::env::args().any(|arg| arg == "--test") {
+        return ExitCode::SUCCESS;
+    }
+    let server = Server::start(Delays::Constant(0.0));
+    let saturated = run(server.address, &json!({ "vus": 50, "duration": "3s", "threads": 1 }));
+    let requests = server.stop().len();
+    let per_s = requests as f64 / saturated.run.duration_s;
+    println!("saturation: {per_s:.0} requests/s; each distribution at a third of that for {DURATION}\n");
+    println!(
+        "{:<34} {:>6} {:>9} {:>5} {:>11} {:>11} {:>9}",
+        "delays (ms)", "VUs", "requests", "p", "server", "reported", "off"
+    );
+    let mut off = false;
+    for delays in [Delays::Constant(20.0), Delays::Bimodal(10.0, 80.0, 0.3), Delays::HeavyTail(5.0, 1.5)] {
+        let vus = ((per_s / 3.0 * delays.mean().as_secs_f64()) as u64).max(1);
+        let server = Server::start(delays);
+        let report = run(server.address, &json!({ "vus": vus, "duration": DURATION, "threads": 1 }));
+        let record = server.stop();
+        let (count, stats) = durations(&report);
+        assert_eq!(count as usize, record.len(), "both have seen every request");
+        for (p, reported) in [(50.0, stats.med), (90.0, stats.p90), (99.0, stats.p99)] {
+            let served = percentile_ms(&record, p);
+            let difference = reported - served;
+            let good = difference.abs() <= (OFF_SHARE * served).max(OFF_MS);
+            off |= !good;
+            println!(
+                "{:<34} {vus:>6} {count:>9} {p:>5} {served:>8.3} ms {reported:>8.3} ms {difference:>+6.3} ms{}",
+                format!("{delays:?}"),
+                if good { "" } else { "  OFF" }
+            );
+        }
+        for caution in &report.verdict.cautions {
+            println!("  the generator was limited: {caution}");
+        }
+    }
+    if off { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

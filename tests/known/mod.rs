@@ -1,0 +1,158 @@
+//! A server whose delays follow a known distribution and which keeps its own record of each, and a run against it: what
+//! the test of known latencies and the bench of the same name share.
+//!
+//! The record begins when a request has been read and ends just before its answer is written. So each of loadr's
+//! durations is at least the server's of the same request, whatever the machine does meanwhile.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use loadr::engine::Control;
+use loadr::plan::{Layer, Source};
+use loadr::report::{MetricSummary, Report, TrendStats};
+use loadr::session::{Session, SessionSpec};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// How long answers take.
+#[derive(Clone, Copy, Debug)]
+pub enum Delays {
+    /// Always so long, in milliseconds.
+    Constant(f64),
+    /// One of two times, in milliseconds; the second for this share of the requests.
+    Bimodal(f64, f64, f64),
+    /// A Pareto distribution that begins at so many milliseconds, with this exponent, cut at two seconds.
+    HeavyTail(f64, f64),
+}
+
+impl Delays {
+    fn draw(self, random: &mut fastrand::Rng) -> Duration {
+        let ms = match self {
+            Self::Constant(ms) => ms,
+            Self::Bimodal(often, seldom, share) => {
+                if random.f64() < share {
+                    seldom
+                } else {
+                    often
+                }
+            }
+            Self::HeavyTail(least, exponent) => (least * (1.0 - random.f64()).powf(-1.0 / exponent)).min(2_000.0),
+        };
+        Duration::from_secs_f64(ms / 1e3)
+    }
+
+    /// The mean of the distribution, from a large sample.
+    #[allow(dead_code, reason = "only the bench chooses its VUs by it")]
+    pub fn mean(self) -> Duration {
+        let mut random = fastrand::Rng::with_seed(1);
+        (0..100_000).map(|_| self.draw(&mut random)).sum::<Duration>() / 100_000
+    }
+}
+
+/// The server, on a thread of its own.
+pub struct Server {
+    pub address: SocketAddr,
+    record: Arc<Mutex<Vec<u64>>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start(delays: Delays) -> Self {
+        let record = Arc::new(Mutex::new(Vec::new()));
+        let (stop, stopped) = oneshot::channel();
+        let (told, address) = std::sync::mpsc::channel();
+        let kept = record.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
+            tokio::task::LocalSet::new().block_on(&runtime, async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                told.send(listener.local_addr().expect("it is bound")).expect("somebody waits for the address");
+                let accept = async {
+                    for number in 0.. {
+                        let Ok((stream, _)) = listener.accept().await else { break };
+                        let random = fastrand::Rng::with_seed(number);
+                        tokio::task::spawn_local(serve(stream, delays, random, kept.clone()));
+                    }
+                };
+                tokio::select! {
+                    () = accept => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let address = address.recv().expect("the server has started");
+        Self { address, record, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Stops it; gives how long each answer took by its own record, in microseconds, sorted.
+    pub fn stop(mut self) -> Vec<u64> {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server did not panic");
+        }
+        let mut record = std::mem::take(&mut *self.record.lock().expect("the server did not panic"));
+        record.sort_unstable();
+        record
+    }
+}
+
+async fn serve(mut stream: TcpStream, delays: Delays, mut random: fastrand::Rng, record: Arc<Mutex<Vec<u64>>>) {
+    let _ = stream.set_nodelay(true);
+    let mut head = Vec::with_capacity(1_024);
+    loop {
+        head.clear();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_buf(&mut head).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        let begun = Instant::now();
+        let delay = delays.draw(&mut random);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let took = u64::try_from(begun.elapsed().as_micros()).expect("a delay is short");
+        record.lock().expect("nobody panics while holding it").push(took);
+        if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The percentile of a sorted record by nearest rank, in milliseconds.
+pub fn percentile_ms(sorted: &[u64], p: f64) -> f64 {
+    let rank = (p / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1] as f64 / 1e3
+}
+
+/// Runs a journey of one request; `options` are those of the command line.
+pub fn run(address: SocketAddr, options: &serde_json::Value) -> Arc<Report> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("known.rhai");
+    std::fs::write(&script, "const BASE = env(\"BASE_URL\");\nfn journey() { http::get(BASE); }\n").expect("a script");
+    let spec = SessionSpec {
+        verbose: false,
+        script: script.display().to_string(),
+        layers: vec![Layer { source: Source::Flag, options: options.as_object().expect("a map").clone() }],
+        env: BTreeMap::from([("BASE_URL".to_owned(), format!("http://{address}/known"))]),
+        demo: false,
+        outputs: Vec::new(),
+        args: Vec::new(),
+    };
+    let session = Session::prepare(spec).unwrap_or_else(|error| panic!("{error}"));
+    let end = session.run(Control::new()).unwrap_or_else(|error| panic!("{error}"));
+    end.outcome.report
+}
+
+/// What a report says of its requests: how many, and how long they took.
+pub fn durations(report: &Report) -> (u64, TrendStats) {
+    match report.metrics.get("http_req_duration") {
+        Some(MetricSummary::Trend { count, stats, .. }) => (*count, *stats),
+        other => panic!("no durations: {other:?}"),
+    }
+}
