@@ -208,7 +208,7 @@ impl RateCurve {
     /// How many evenly spaced iterations start in all: the integral of the curve, rounded up.
     #[must_use]
     pub fn starts_planned(&self) -> u64 {
-        u64::try_from(self.area.div_ceil(self.area_of(ONE))).unwrap_or(u64::MAX)
+        u64::try_from(self.area.div_ceil(self.area_of(ONE.into()))).unwrap_or(u64::MAX)
     }
 
     /// The rate at `t`, in iterations per time unit; zero after the end.
@@ -231,14 +231,14 @@ impl RateCurve {
         };
         let mut starts = Starts { curve: self.clone(), piece: 0, reached: 0, rng };
         if let Some(rng) = &mut starts.rng {
-            starts.reached = exponential(rng);
+            starts.reached = exponential(rng).into();
         }
         starts
     }
 
     /// Twice the area below the curve of so many millionths of an iteration.
-    fn area_of(&self, millionths: u64) -> u128 {
-        2 * u128::from(self.time_unit) * u128::from(millionths)
+    fn area_of(&self, millionths: u128) -> u128 {
+        2 * u128::from(self.time_unit) * millionths
     }
 }
 
@@ -249,7 +249,7 @@ pub struct Starts {
     /// The piece in which the last start was.
     piece: usize,
     /// The value of the integral at the next start, in millionths.
-    reached: u64,
+    reached: u128,
     rng: Option<fastrand::Rng>,
 }
 
@@ -267,7 +267,7 @@ impl Iterator for Starts {
             self.piece += 1;
         };
         let at = piece.begin + piece.reach(area - piece.area_before);
-        self.reached = self.reached.saturating_add(self.rng.as_mut().map_or(ONE, exponential));
+        self.reached += u128::from(self.rng.as_mut().map_or(ONE, exponential));
         Some(Duration::from_micros(at))
     }
 }
@@ -416,7 +416,7 @@ mod tests {
                 let curve = RateCurve::new(start, &stages, unit);
                 let mut starts = curve.starts(Spacing::Uniform, 0);
                 // The last ones need the largest numbers.
-                starts.reached = (curve.starts_planned() - 3) * ONE;
+                starts.reached = u128::from(curve.starts_planned() - 3) * u128::from(ONE);
                 let last: Vec<Duration> = starts.collect();
                 assert_eq!(last.len(), 3, "{start:?} to {target:?} in {unit:?}");
                 assert!(last.is_sorted() && last[2] < OpenLoad::DURATION_MOST);

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod open;
+
 fn facts(functions: &[(&str, usize)]) -> ScriptFacts {
     let function = |&(name, params): &(&str, usize)| Function { name: name.into(), params };
     ScriptFacts { functions: functions.iter().map(function).collect() }
@@ -403,15 +405,15 @@ fn wrong_scenarios_say_what_is_wrong() {
     let cases: &[(Value, &str)] = &[
         (
             scenario(json!({"vus": 1})),
-            "scenario `s`: `executor` is missing; expected one of `shared-iterations`, `per-vu-iterations`, `constant-vus`, `ramping-vus`",
+            "scenario `s`: `executor` is missing; expected one of `shared-iterations`, `per-vu-iterations`, `constant-vus`, `ramping-vus`, `constant-arrival-rate`, `ramping-arrival-rate`",
         ),
         (
             scenario(json!({"executor": "constant-vu"})),
             "option `scenarios.s.executor` in the script's options: unknown executor `constant-vu`; did you mean `constant-vus`?",
         ),
         (
-            scenario(json!({"executor": "constant-arrival-rate", "rate": 5, "duration": "1s", "preAllocatedVUs": 3})),
-            "executor `constant-arrival-rate` of scenario `s` is not supported yet by this version of loadr (given in the script's options)",
+            scenario(json!({"executor": "externally-controlled", "vus": 5, "duration": "1s"})),
+            "executor `externally-controlled` of scenario `s` is not supported yet by this version of loadr (given in the script's options)",
         ),
         (
             constant(json!({"stages": ["1s:1"]})),

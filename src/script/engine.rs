@@ -172,6 +172,29 @@ impl Program {
         self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, function, arguments)
     }
 
+    /// Runs `work` with the engine as the script's init runs: it may call closures of the script, and may not wait.
+    ///
+    /// # Errors
+    /// The diagnostic of what the script threw, or of the bound that it hit.
+    pub fn evaluate(
+        &self,
+        context: &HostContext,
+        pool: &Rc<StackPool>,
+        budget: &Budget,
+        work: impl FnOnce(&Engine, &AST) -> Result<Dynamic, Box<EvalAltResult>>,
+    ) -> Result<Dynamic, Box<Diagnostic>> {
+        let outside = Outside { context, vu: context.vu(), budget };
+        budget.begin();
+        match bridge::run_now(pool, &outside, || work(&self.engine, &self.ast)) {
+            Ending::Returned(Ok(value)) => Ok(value),
+            Ending::Returned(Err(error)) => Err(Box::new(self.diagnose(&error))),
+            Ending::Tripped(trip, error) => Err(Box::new(self.diagnose_trip(&trip, error.as_deref()))),
+            Ending::Panicked(message) => {
+                Err(Box::new(Diagnostic::at_file(format!("loadr's own code failed: {message}"), &self.name)))
+            }
+        }
+    }
+
     /// What is wrong, for the user.
     #[must_use]
     pub fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {

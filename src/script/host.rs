@@ -16,10 +16,10 @@ use super::bridge::{Ending, Run, Surroundings};
 use super::context::{HostContext, HttpContext, LogSink, Phase, ScenarioContext, Shared, VuContext};
 use super::engine::{Program, read_script};
 use super::error::{Diagnostic, Sources};
-use super::json_value;
 use super::modules::data::DataPool;
 use super::modules::vu::VuHandle;
 use super::series::SeriesTable;
+use super::{curves, json_value};
 use crate::event::LogLevel;
 use crate::fault::Fault;
 use crate::metric::Catalogue;
@@ -76,8 +76,13 @@ impl Script {
         let context = HostContext::new(shared.clone());
         let mut budget = Budget::new(INIT_MEMORY, INIT_MEMORY, INIT_TIME, Arc::new(AtomicBool::new(false)));
         budget.init = true;
-        let program = Program::load(&context, &spec.path, &sources, &StackPool::new(), &budget).map_err(render)?;
-        let options = match program.constant("options") {
+        let pool = StackPool::new();
+        let program = Program::load(&context, &spec.path, &sources, &pool, &budget).map_err(render)?;
+        let mut options = program.constant("options");
+        if let Some(options) = &mut options {
+            curves::sample(&program, &context, &pool, &budget, options).map_err(render)?;
+        }
+        let options = match options {
             None => serde_json::Map::new(),
             Some(options) => match json_value::to_value(options) {
                 Ok(serde_json::Value::Object(options)) => options,

@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod context;
+pub mod curves;
 pub mod engine;
 pub mod error;
 pub mod host;

@@ -12,6 +12,8 @@ use crate::metric::snapshot::{Snapshot, SourceId};
 use crate::plan::{self, Layer, Plan, ScriptFacts, Source};
 use crate::vu::{Cancel, Outcome, Seat, Start, StopReason, Vu, VuFactory, VuHost, WorkerSeat};
 
+mod open;
+
 /// One worker's host for a script, and what it printed.
 struct Stage {
     host: Rc<dyn VuHost>,

@@ -16,6 +16,7 @@ mod harness;
 mod journeys;
 mod lifecycle;
 mod nginx;
+mod open;
 mod options;
 mod scenarios;
 mod scripts;

@@ -228,7 +228,7 @@ fn a_scenario_waits_for_the_one_that_it_follows() {
     for threads in [1, 2, 3] {
         let first = Executor::SharedIterations { vus: 2, iterations: 4, max_duration: ms(60_000) };
         let second =
-            Scenario { start_after: Some("first".into()), ..scenario("second", arrivals(10.0, 500, open(1, 4))) };
+            Scenario { start_after: Some("first".into()), ..scenario("second", arrivals(10.0, 500, open(1, 5))) };
         let third =
             Scenario { start_after: Some("second".into()), start_time: ms(250), ..scenario("third", constant(1, 100)) };
         let seen = run_paused(plan(threads, vec![third, scenario("first", first), second]), Fake::sleeping(700));
