@@ -146,6 +146,9 @@ pub enum MetricError {
         /// The kind that was asked for.
         wanted: MetricKind,
     },
+    /// loadr counts it itself.
+    #[error("metric `{0}` is loadr's own: what a script adds to it would falsify it; choose another name")]
+    BuiltIn(String),
     /// It was not declared when the script was looked at, so no worker knows it.
     #[error("metric `{0}` is not declared each time the script's top level runs: declare it without a condition")]
     Late(String),
@@ -185,9 +188,12 @@ impl Catalogue {
     /// Declares a metric, or gives the one of that name if its kind is the same.
     ///
     /// # Errors
-    /// When the name is not allowed, when a metric of that name has another kind, or when there are too many.
+    /// When the name is not allowed or a built-in metric's, when a metric of that name has another kind, or when there are too many.
     pub fn declare(&mut self, name: &str, kind: MetricKind, contains: Contains) -> Result<MetricId, MetricError> {
         if let Some(id) = self.lookup(name) {
+            if usize::from(id.0) < builtin::TABLE.len() {
+                return Err(MetricError::BuiltIn(name.into()));
+            }
             let existing = self.get(id).kind;
             if existing == kind {
                 return Ok(id);
