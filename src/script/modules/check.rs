@@ -137,7 +137,16 @@ fn check(
     let mut all = true;
     for (name, condition) in conditions {
         let held = match condition.read_lock::<FnPtr>() {
-            Some(function) => function.call_raw(call, None, [value.clone()])?,
+            Some(function) => match function.call_raw(call, None, [value.clone()]) {
+                Ok(held) => held,
+                Err(error) => {
+                    // What can't even be evaluated does not hold; a condition that was cut short says nothing.
+                    if !guard::stopping() {
+                        count(host, name, false, tags);
+                    }
+                    return Err(error);
+                }
+            },
             None => condition.clone(),
         };
         let Ok(held) = held.as_bool() else {
