@@ -119,6 +119,9 @@ struct State {
     memory_limit: Cell<i64>,
     stopping: Cell<bool>,
     countdown: Cell<u32>,
+    /// So many checks pass between two looks at the clock.
+    interval: Cell<u32>,
+    looked: Cell<Option<Instant>>,
     slice_began: Cell<Option<Instant>>,
     budget: Cell<*const Budget>,
 }
@@ -130,14 +133,19 @@ thread_local! {
             memory_limit: Cell::new(i64::MAX),
             stopping: Cell::new(false),
             countdown: Cell::new(CHECK_EVERY),
+            interval: Cell::new(CHECK_EVERY),
+            looked: Cell::new(None),
             slice_began: Cell::new(None),
             budget: Cell::new(std::ptr::null()),
         }
     };
 }
 
-/// How many checks pass between two looks at the clock: some hundred microseconds of script.
+/// How many checks pass between two looks at the clock at most: some hundred microseconds of script.
 const CHECK_EVERY: u32 = 4_096;
+
+/// How many at least: a script may do native work of milliseconds between two checks, on large data.
+const CHECK_EVERY_LEAST: u32 = 8;
 
 /// How long a script may compute before the worker's other tasks run.
 const SLICE: Duration = Duration::from_millis(10);
@@ -155,7 +163,8 @@ pub(super) fn enter(budget: &Budget, stack_limit: usize) {
         state.memory_limit.set(limit);
         memory::watch(limit.saturating_mul(2).saturating_add(HEADROOM), fault::out_of_memory);
         state.stopping.set(budget.tripped.borrow().is_some());
-        state.countdown.set(CHECK_EVERY);
+        state.countdown.set(state.interval.get());
+        state.looked.set(None);
         state.slice_began.set(None);
         state.budget.set(budget);
     });
@@ -231,7 +240,7 @@ pub fn check() -> bool {
 #[inline(never)]
 fn check_slowly(address: usize) -> bool {
     let trip = STATE.with(|state| {
-        state.countdown.set(CHECK_EVERY);
+        state.countdown.set(state.interval.get());
         if address < state.stack_limit.get() { Some(Trip::Stack) } else { None }
     });
     if let Some(trip) = trip {
@@ -255,6 +264,13 @@ fn check_slowly(address: usize) -> bool {
             return false;
         }
         let now = Instant::now();
+        STATE.with(|state| {
+            if let Some(looked) = state.looked.replace(Some(now)) {
+                let interval = next_interval(state.interval.get(), now - looked);
+                state.interval.set(interval);
+                state.countdown.set(interval);
+            }
+        });
         let Some(began) = STATE.with(|state| state.slice_began.get()) else {
             STATE.with(|state| state.slice_began.set(Some(now)));
             return false;
@@ -279,4 +295,35 @@ fn check_slowly(address: usize) -> bool {
         super::breathe();
     }
     !stopping()
+}
+
+/// How many checks are to pass before the next look at the clock, when `interval` of them took so long: half a slice's
+/// worth of them.
+fn next_interval(interval: u32, took: Duration) -> u32 {
+    let wanted = SLICE / 2;
+    let fitting = u128::from(interval) * wanted.as_nanos() / took.as_nanos().max(1);
+    // It shrinks at once and grows slowly: to look too often costs little.
+    let most = interval.saturating_mul(2).min(CHECK_EVERY);
+    u32::try_from(fitting).unwrap_or(u32::MAX).clamp(CHECK_EVERY_LEAST, most.max(CHECK_EVERY_LEAST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_looked_at_more_often_when_checks_are_far_apart() {
+        let micros = Duration::from_micros;
+        for (interval, took, expected) in [
+            (4_096, micros(100), 4_096),
+            (4_096, micros(5_000), 4_096),
+            (4_096, micros(10_000), 2_048),
+            (4_096, Duration::from_secs(4), 8),
+            (8, Duration::from_secs(1), 8),
+            (8, micros(1), 16),
+            (2_048, Duration::ZERO, 4_096),
+        ] {
+            assert_eq!(next_interval(interval, took), expected, "{interval} checks in {took:?}");
+        }
+    }
 }
