@@ -17,7 +17,7 @@ fn checks_are_counted_by_group_and_name_and_give_their_result() {
             });
         }
     "#;
-    let ran = Loadr::script(script).flags("--iterations 4").run();
+    let ran = Loadr::script(script).flags("--iterations 4").run().expect(99);
     let mut rows: Vec<_> =
         ran.report().checks.into_iter().map(|row| (row.group, row.name, row.passes, row.fails)).collect();
     rows.sort();
@@ -100,7 +100,8 @@ fn metrics_of_the_script_stand_in_the_report() {
     let MetricSummary::Trend { unit, count, stats } = &metrics["items"] else { panic!("{ran}") };
     assert_eq!((&**unit, *count, stats.min, stats.avg, stats.max), ("", 4, 3.0, 6.0, 9.0));
     let MetricSummary::Trend { unit, count, stats } = &metrics["wait"] else { panic!("{ran}") };
-    assert_eq!((&**unit, *count, stats.min, stats.med, stats.max), ("ms", 6, 10.0, 20.0, 30.0));
+    assert_eq!((&**unit, *count, stats.min, stats.max), ("ms", 6, 10.0, 30.0));
+    assert!((20.0..20.05).contains(&stats.med), "three digits of a percentile are exact, this is {}", stats.med);
     for name in ["orders", "queue", "hits", "items", "wait"] {
         assert!(ran.stdout.contains(&format!("\n  {name}")), "{name}\n{ran}");
     }

@@ -31,16 +31,105 @@ fn shop(order: &'static str) -> Server {
 fn the_summary_of_a_run_that_passed() {
     let server = shop("201 Created");
     let ran = Loadr::script_without_export(SHOP).var("BASE", server.base()).flags("--threads 1").run().expect(0);
-    insta::assert_snapshot!(ran.stdout_filtered());
-    insta::assert_snapshot!(ran.stderr_filtered());
+    insta::assert_snapshot!(ran.stdout_filtered(), @r"
+    PASSED  ·  8 requests, none failed  ·  8 checks, all held  ·  all 3 thresholds hold
+
+    script.rhai  ·  TIME  ·  up to 2 VUs  ·  seed SEED
+      default  shared-iterations: 4 iterations shared by 2 VUs, at most 10m
+
+    THRESHOLDS
+      ✓ checks  rate>0.9  100%  10.0 points to spare
+      ✓ http_req_failed  rate<0.1  0%  10.0 points to spare
+      ✓ http_reqs{name:item}  count==4  4
+
+    CHECKS  100% of 8 held
+      browse
+        ✓ item is 200  100%  4 of 4
+      ✓ order is 201  100%  4 of 4
+
+    REQUESTS
+      name  method  count  failed  rate  p50  p95  p99  max
+      item  GET  4  0  RATE/s  TIME  TIME  TIME  TIME
+      order  POST  4  0  RATE/s  TIME  TIME  TIME  TIME
+      all  8  0  RATE/s  TIME  TIME  TIME  TIME
+
+    TOTALS
+      requests  8  RATE/s  0% failed (0)  2 connections opened
+      iterations  4  RATE/s  0 failed  p50 TIME  p95 TIME  max TIME
+      data  SIZE received (RATE)  SIZE sent (RATE)
+      vus  2 at most
+      phases p95  blocked TIME ×2  connecting TIME ×2  sending TIME ×8  waiting TIME ×8  receiving TIME ×8
+
+    METRICS OF THE SCRIPT
+      orders  4  RATE/s
+
+    GENERATOR ...
+
+    Closed load: a target that stalls also stalls its VUs, so the requests that would have come meanwhile are not sent, and
+    these latencies are too kind (coordinated omission). Use an arrival-rate executor where users keep coming however slow
+    the target is.
+    ");
+    insta::assert_snapshot!(ran.stderr_filtered(), @r"
+    started script=script.rhai scenarios=1 vus_max=2 seed=SEED
+    progress t_s=N vus=0 vus_max=2 iterations=4 iterations_failed=0 requests=8 requests_per_s=N failed=0 failed_percent=0.00 p50_ms=N p95_ms=N p99_ms=N checks_percent=100.00 received_bytes=N sent_bytes=N
+    ended duration_s=N passed=true
+    ");
 }
 
 #[test]
 fn the_summary_of_a_run_that_failed() {
     let server = shop("500 Internal Server Error");
     let ran = Loadr::script_without_export(SHOP).var("BASE", server.base()).flags("--threads 1").run().expect(99);
-    insta::assert_snapshot!(ran.stdout_filtered());
-    insta::assert_snapshot!(ran.stderr_filtered());
+    insta::assert_snapshot!(ran.stdout_filtered(), @r"
+    FAILED: threshold `rate>0.9` on `checks` failed: 50 %
+        threshold `rate<0.1` on `http_req_failed` failed: 50 %
+
+    script.rhai  ·  TIME  ·  up to 2 VUs  ·  seed SEED
+      default  shared-iterations: 4 iterations shared by 2 VUs, at most 10m
+
+    THRESHOLDS  2 of 3 failed
+      ✗ checks  rate>0.9  50.0%  40.0 points short
+      ✗ http_req_failed  rate<0.1  50.0%  40.0 points over
+      ✓ http_reqs{name:item}  count==4  4
+
+    CHECKS  50.0% of 8 held
+      ✗ order is 201  0%  0 of 4  4 failed
+      browse
+        ✓ item is 200  100%  4 of 4
+
+    REQUESTS
+      name  method  count  failed  rate  p50  p95  p99  max
+      item  GET  4  0  RATE/s  TIME  TIME  TIME  TIME
+      order  POST  4  4  RATE/s  TIME  TIME  TIME  TIME
+      all  8  4  RATE/s  TIME  TIME  TIME  TIME
+
+    TOTALS
+      requests  8  RATE/s  50.0% failed (4)  2 connections opened
+      iterations  4  RATE/s  0 failed  p50 TIME  p95 TIME  max TIME
+      data  SIZE received (RATE)  SIZE sent (RATE)
+      vus  2 at most
+      phases p95  blocked TIME ×2  connecting TIME ×2  sending TIME ×8  waiting TIME ×8  receiving TIME ×8
+
+    METRICS OF THE SCRIPT
+      orders  4  RATE/s
+
+    ERRORS
+      4 × status 500 internal server error  the target's side  code 1500  first at TIME
+        POST http://127.0.0.1:PORT/order: status 500
+
+    GENERATOR ...
+
+    Closed load: a target that stalls also stalls its VUs, so the requests that would have come meanwhile are not sent, and
+    these latencies are too kind (coordinated omission). Use an arrival-rate executor where users keep coming however slow
+    the target is.
+    ");
+    insta::assert_snapshot!(ran.stderr_filtered(), @r"
+    started script=script.rhai scenarios=1 vus_max=2 seed=SEED
+    threshold fails: checks: rate>0.9 (found 50.0%)
+    threshold fails: http_req_failed: rate<0.1 (found 50.0%)
+    progress t_s=N vus=0 vus_max=2 iterations=4 iterations_failed=0 requests=8 requests_per_s=N failed=4 failed_percent=50.00 p50_ms=N p95_ms=N p99_ms=N checks_percent=50.00 received_bytes=N sent_bytes=N
+    ended duration_s=N passed=false
+    ");
 }
 
 #[test]
