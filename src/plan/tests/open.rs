@@ -133,7 +133,7 @@ fn the_rate_is_a_shorthand_and_a_flag() {
         (
             &[(Script, constant(json!({}))), (Flag, json!({"stages": ["5s:7"]}))],
             "s journey ramping-arrival-rate: 50 to 7/s over 5s, at most 5 VUs",
-            &["scenario `s`: constant-arrival-rate replaced by ramping-arrival-rate by --stages"],
+            &["scenario `s`: constant-arrival-rate replaced by ramping-arrival-rate by --stage"],
         ),
         (
             &[(Script, closed()), (Flag, json!({"rate": "30/s"}))],
