@@ -379,7 +379,7 @@ mod tests {
     fn a_curve_of_many_pieces_is_few_stages() {
         // A hundred pieces up and down, then a hundred at one level.
         let pieces: Vec<(f64, f64)> =
-            (1..=200).map(|n| (0.1, f64::from(if n <= 100 { n * (101 - n) } else { 50 }))).collect();
+            (1..=200).map(|n| (0.1, f64::from(if n <= 100 { n * (102 - n) } else { 50 }))).collect();
         let (_, stretches) = scenario(0.0, rates(0.0, &pieces, 1));
         let told: Vec<_> = stretches.iter().map(|s| (s.index, s.is_flat(), s.target)).collect();
         assert_eq!(told, [(0, false, 50.0), (1, true, 50.0)]);

@@ -410,7 +410,7 @@ mod tests {
             (
                 json!({}),
                 json!({ "profile": "load", "stages": ["1s:5"] }),
-                "--stages can't be applied: the profile has its own stages; `load` was asked for by --profile",
+                "--stage can't be applied: the profile has its own stages; `load` was asked for by --profile",
             ),
             (
                 two,

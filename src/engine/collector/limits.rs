@@ -279,7 +279,7 @@ impl Limits {
         let (missed, due) = (format_count(missed as f64), format_count(due as f64));
         let found = match cause {
             LimitCause::Dropped => format!("{missed} of {due} iterations were dropped, as every VU was busy"),
-            _ => format!("{missed} of {due} iterations started more than {LATE_MS} ms late, as every VU was busy"),
+            _ => format!("{missed} of {due} iterations started more than {LATE_MS} ms late, as no VU was free in time"),
         };
         let remedy = match cause {
             LimitCause::Dropped => "raise `max_vus`, or let them start late with `late: \"queue\"`",
