@@ -36,6 +36,7 @@ impl Exit {
         Self::Passed,
         Self::Failed,
         Self::Usage,
+        Self::Unhealthy,
         Self::ThresholdsFailed,
         Self::SetupTimeout,
         Self::TeardownTimeout,

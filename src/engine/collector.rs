@@ -141,7 +141,7 @@ impl Collector {
         }
         Self {
             windows: Windows::new(&facts.phases),
-            limits: Limits::new(facts.machine, &catalogue, &facts.info),
+            limits: Limits::new(facts.machine, &facts.info),
             store: Store::new(catalogue),
             thresholds: thresholds.into_iter().map(|threshold| Watched { threshold, held: true }).collect(),
             warnings,

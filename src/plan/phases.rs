@@ -7,20 +7,27 @@
 //!         +----------------------> t
 //! ```
 //!
-//! Pure arithmetic on the plan: what really happened is not known here. A scenario that counts iterations ends when they
-//! are done, which no plan knows, so a run that has one has no plateau.
+//! Levels are VUs, or iterations a second in open load. Pure arithmetic on the plan: what really happened is not known
+//! here. A scenario that counts iterations ends when they are done, and one that waits for another starts when that has
+//! ended, which no plan knows; so a run that has one of these has no plateau.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::arrivals::{ArrivalRate, OpenLoad};
 use super::scenario::{counted, span};
-use super::{Executor, Plan, Scenario, Stage};
+use super::{Executor, Plan, Scenario};
 
 /// What levels of VUs count.
 pub const VUS: &str = "VUs";
+/// What levels of open load count.
+pub const RATE: &str = "iterations/s";
 
-/// A part of a scenario in which its level goes in a straight line from one value to another. Times are from the start of
-/// the load.
+/// Stages that are more than this are a curve: its pieces tell nothing one by one.
+const STAGES_LISTED: usize = 100;
+
+/// A part of a scenario in which its level goes from one value to another: in a straight line, or along a curve. Times
+/// are from the start of the load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretch {
     /// Its place among the scenario's stages, from 0.
@@ -33,7 +40,9 @@ pub struct Stretch {
     pub start: f64,
     /// The level at its end.
     pub target: f64,
-    /// What the level counts: [`VUS`].
+    /// Whether it is a curve between.
+    pub curved: bool,
+    /// What the level counts: [`VUS`] or [`RATE`].
     pub unit: &'static str,
 }
 
@@ -41,7 +50,7 @@ impl Stretch {
     /// Whether the level stays the same.
     #[must_use]
     pub fn is_flat(&self) -> bool {
-        self.start == self.target
+        self.start == self.target && !self.curved
     }
 
     /// What it does, in words: `0 to 200 VUs over 30s`, `200 VUs for 2m`.
@@ -52,7 +61,8 @@ impl Stretch {
             let level = if unit == VUS { counted(target as u64, "VU") } else { format!("{target} {unit}") };
             return format!("{level} for {time}");
         }
-        format!("{} to {target} {unit} over {time}", self.start)
+        let curve = if self.curved { "a curve from " } else { "" };
+        format!("{curve}{} to {target} {unit} over {time}", self.start)
     }
 
     /// Whether all of `from..to` lies in it.
@@ -117,28 +127,69 @@ impl Phases {
 }
 
 fn stretches(scenario: &Scenario) -> Vec<Stretch> {
+    if scenario.start_after.is_some() {
+        return Vec::new();
+    }
     let begin = scenario.start_time;
     match &scenario.executor {
-        Executor::ConstantVus { vus, duration } if !duration.is_zero() => {
+        Executor::ConstantVus { vus, duration } => {
             let level = f64::from(*vus);
-            vec![Stretch { index: 0, from: begin, to: begin + *duration, start: level, target: level, unit: VUS }]
+            line(begin, level, [(*duration, level)].into_iter(), VUS)
         }
-        Executor::RampingVus { start_vus, stages, .. } => ramp(begin, *start_vus, stages),
+        Executor::RampingVus { start_vus, stages, .. } => {
+            let stages = stages.iter().map(|stage| (stage.duration, f64::from(stage.target)));
+            line(begin, f64::from(*start_vus), stages, VUS)
+        }
+        Executor::ConstantArrivalRate { rate, duration, open } => {
+            let level = per_second(*rate, open);
+            line(begin, level, [(*duration, level)].into_iter(), RATE)
+        }
+        Executor::RampingArrivalRate { start_rate, stages, open } => {
+            let pieces = stages.iter().map(|stage| (stage.duration, per_second(stage.target, open)));
+            let list = line(begin, per_second(*start_rate, open), pieces, RATE);
+            if list.len() > STAGES_LISTED { smooth(list) } else { list }
+        }
         // How long these take, and with it what they do when, is not planned.
-        _ => Vec::new(),
+        Executor::SharedIterations { .. } | Executor::PerVuIterations { .. } => Vec::new(),
     }
 }
 
-/// The stretches of a ramp. A jump takes no time and makes none.
-fn ramp(begin: Duration, start: u32, stages: &[Stage]) -> Vec<Stretch> {
-    let (mut from, mut level) = (begin, f64::from(start));
+fn per_second(rate: ArrivalRate, open: &OpenLoad) -> f64 {
+    // Rates are to the millionth; what division makes of that is rounded there again, so that equal rates stay equal.
+    (rate.as_f64() / open.time_unit.as_secs_f64() * 1e6).round() / 1e6
+}
+
+/// The stretches of a line of stages: how long, and to which level. A jump takes no time and makes none.
+fn line(
+    begin: Duration,
+    start: f64,
+    stages: impl Iterator<Item = (Duration, f64)>,
+    unit: &'static str,
+) -> Vec<Stretch> {
+    let (mut from, mut level) = (begin, start);
     let mut list: Vec<Stretch> = Vec::new();
-    for (index, stage) in (0..).zip(stages) {
-        let (to, target) = (from + stage.duration, f64::from(stage.target));
-        if !stage.duration.is_zero() {
-            list.push(Stretch { index, from, to, start: level, target, unit: VUS });
+    for (index, (duration, target)) in (0..).zip(stages) {
+        let to = from + duration;
+        if !duration.is_zero() {
+            list.push(Stretch { index, from, to, start: level, target, curved: false, unit });
         }
         (from, level) = (to, target);
+    }
+    list
+}
+
+/// Many short pieces as few stretches: what stays at one level is one, and so is the curve between two of these.
+fn smooth(pieces: Vec<Stretch>) -> Vec<Stretch> {
+    let mut list: Vec<Stretch> = Vec::new();
+    for piece in pieces {
+        match list.last_mut() {
+            Some(last) if piece.is_flat() && last.is_flat() && last.target == piece.target => last.to = piece.to,
+            Some(last) if !piece.is_flat() && last.curved => (last.to, last.target) = (piece.to, piece.target),
+            _ => {
+                let index = u32::try_from(list.len()).unwrap_or(u32::MAX);
+                list.push(Stretch { index, curved: !piece.is_flat(), ..piece });
+            }
+        }
     }
     list
 }
@@ -204,7 +255,22 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::Stage;
+    use super::super::arrivals::{Late, RateStage, Spacing};
     use super::*;
+
+    fn rates(start: f64, stages: &[(f64, f64)], unit_s: u64) -> Executor {
+        let rate = |rate| ArrivalRate::from_f64(rate).expect("a rate");
+        let stages = stages.iter().map(|&(s, target)| RateStage { duration: seconds(s), target: rate(target) });
+        let open = OpenLoad {
+            time_unit: Duration::from_secs(unit_s),
+            pre_allocated_vus: 1,
+            max_vus: 9,
+            late: Late::default(),
+            spacing: Spacing::default(),
+        };
+        Executor::RampingArrivalRate { start_rate: rate(start), stages: stages.collect(), open }
+    }
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -298,6 +364,27 @@ mod tests {
             (4, 165, "1 to 0 VUs over 500ms"),
         ];
         assert_eq!(told, expected.map(|(index, at, text)| (index, at, text.to_owned())));
+    }
+
+    #[test]
+    fn open_load_has_stages_and_a_plateau_too() {
+        let open = scenario(0.0, rates(0.0, &[(5.0, 600.0), (10.0, 600.0), (5.0, 0.0)], 60));
+        assert_eq!(open.1[0].describe(), "0 to 10 iterations/s over 5s");
+        assert_eq!(open.1[1].describe(), "10 iterations/s for 10s");
+        let both = [open, scenario(0.0, constant(3, 20.0))];
+        assert_eq!(found(&both), Some((5.0, 15.0, (5, 15), "10 iterations/s and 3 VUs".into())));
+    }
+
+    #[test]
+    fn a_curve_of_many_pieces_is_few_stages() {
+        // A hundred pieces up and down, then a hundred at one level.
+        let pieces: Vec<(f64, f64)> =
+            (1..=200).map(|n| (0.1, f64::from(if n <= 100 { n * (102 - n) } else { 50 }))).collect();
+        let (_, stretches) = scenario(0.0, rates(0.0, &pieces, 1));
+        let told: Vec<_> = stretches.iter().map(|s| (s.index, s.is_flat(), s.target)).collect();
+        assert_eq!(told, [(0, false, 50.0), (1, true, 50.0)]);
+        assert_eq!(stretches[0].describe(), "a curve from 0 to 50 iterations/s over 10.1s");
+        assert_eq!((stretches[1].from, stretches[1].to), (seconds(10.1), seconds(20.0)));
     }
 
     #[test]

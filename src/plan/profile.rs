@@ -193,6 +193,7 @@ pub(super) fn apply(
     for (name, why) in [
         ("stages", "the profile has its own stages"),
         ("iterations", "the profile has a duration; leave the iterations out"),
+        ("rate", "the profile has a number of VUs; leave the rate out"),
     ] {
         if let Some(origin) = counts(name) {
             let problem = format!("{why}; `{}` was asked for by {}", profile.name(), base.spell("profile"));
@@ -228,7 +229,7 @@ pub(super) fn apply(
     }
     let weights: Vec<u64> = scenarios.iter().map(|scenario| scenario.executor.vus_max().into()).collect();
     for (scenario, share) in scenarios.iter_mut().zip(apportion(vus, &weights)) {
-        scenario.start_time = Duration::ZERO;
+        (scenario.start_time, scenario.start_after) = (Duration::ZERO, None);
         scenario.executor = profile.executor(u32::try_from(share).unwrap_or(u32::MAX));
         if let Some(duration) = duration {
             set_duration(&mut scenario.executor, duration);
@@ -409,7 +410,7 @@ mod tests {
             (
                 json!({}),
                 json!({ "profile": "load", "stages": ["1s:5"] }),
-                "--stages can't be applied: the profile has its own stages; `load` was asked for by --profile",
+                "--stage can't be applied: the profile has its own stages; `load` was asked for by --profile",
             ),
             (
                 two,

@@ -143,6 +143,7 @@ pub fn run(address: SocketAddr, options: &serde_json::Value) -> Arc<Report> {
         demo: false,
         outputs: Vec::new(),
         args: Vec::new(),
+        verbose: false,
     };
     let session = Session::prepare(spec).unwrap_or_else(|error| panic!("{error}"));
     let end = session.run(Control::new()).unwrap_or_else(|error| panic!("{error}"));

@@ -18,9 +18,9 @@ use std::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::fault::{Fault, Side};
+use crate::metric::builtin;
 use crate::metric::snapshot::{SeriesId, SinkDelta, Snapshot, SourceId};
 use crate::metric::store::tag_value;
-use crate::metric::{Catalogue, MetricId, builtin};
 use crate::report::{GeneratorLimit, GeneratorPoint, LimitCause, RunInfo, Span};
 use crate::units::format::{format_count, format_duration};
 
@@ -38,8 +38,6 @@ const OTHERS_CPU: f64 = 0.1;
 const LAG_MS: f64 = 100.0;
 /// The share of the machine's memory that must be left.
 const MEMORY_LEFT: f64 = 0.05;
-/// The trend of how late iterations of open load start, where the catalogue has it.
-const LAG_METRIC: &str = "iteration_lag";
 /// Bad seconds that lie closer together are one stretch.
 const GAP_S: u32 = 3;
 /// Stretches that a report keeps, and that a sentence tells.
@@ -113,7 +111,6 @@ struct OwnFailures {
 #[derive(Debug, Default)]
 pub(super) struct Limits {
     machine: Machine,
-    lag_metric: Option<MetricId>,
     /// Scenarios of open load: what others drop is not due to the generator.
     open: FxHashSet<String>,
     /// Series of open load: whether they count lags, or else drops.
@@ -125,16 +122,16 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub fn new(machine: Machine, catalogue: &Catalogue, info: &RunInfo) -> Self {
+    pub fn new(machine: Machine, info: &RunInfo) -> Self {
         let open = info.scenarios.iter().filter(|scenario| scenario.executor.ends_with("-arrival-rate"));
         let open = open.map(|scenario| scenario.name.clone()).collect();
-        Self { machine, open, lag_metric: catalogue.lookup(LAG_METRIC), ..Self::default() }
+        Self { machine, open, ..Self::default() }
     }
 
     /// Takes what a source recorded in a second.
     pub fn absorb(&mut self, snapshot: &Snapshot) {
         for def in &snapshot.new_series {
-            let lags = Some(def.metric) == self.lag_metric;
+            let lags = def.metric == builtin::ITERATION_LAG;
             if (lags || def.metric == builtin::DROPPED_ITERATIONS)
                 && self.open.contains(tag_value(&def.tags, "scenario"))
             {
@@ -282,7 +279,7 @@ impl Limits {
         let (missed, due) = (format_count(missed as f64), format_count(due as f64));
         let found = match cause {
             LimitCause::Dropped => format!("{missed} of {due} iterations were dropped, as every VU was busy"),
-            _ => format!("{missed} of {due} iterations started more than {LATE_MS} ms late, as every VU was busy"),
+            _ => format!("{missed} of {due} iterations started more than {LATE_MS} ms late, as no VU was free in time"),
         };
         let remedy = match cause {
             LimitCause::Dropped => "raise `max_vus`, or let them start late with `late: \"queue\"`",

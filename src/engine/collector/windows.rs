@@ -256,7 +256,7 @@ mod tests {
 
     fn stretch(index: u32, from_s: f64, to_s: f64, start: f64, target: f64) -> Stretch {
         let (from, to) = (Duration::from_secs_f64(from_s), Duration::from_secs_f64(to_s));
-        Stretch { index, from, to, start, target, unit: "VUs" }
+        Stretch { index, from, to, start, target, curved: false, unit: "VUs" }
     }
 
     /// A ramp of two stages beside a constant load; the plateau is where both stay.

@@ -285,3 +285,29 @@ fn colours_only_add() {
     let stripped = anstream::adapter::strip_str(&coloured).to_string();
     assert_eq!(stripped, render(&sample::rich_report(), &look(100)));
 }
+
+#[test]
+fn open_load_shows_durations_from_the_intended_start_beside_the_others() {
+    let mut report = sample::small_report();
+    assert!(!render(&report, &look(100)).contains("intended"));
+    let stats = TrendStats { med: 0.6, p95: 2_300.0, p99: 2_800.0, max: 3_000.0, ..TrendStats::default() };
+    for name in ["http_req_duration_intended", "iteration_lag"] {
+        report.metrics.insert(name.into(), MetricSummary::Trend { unit: "ms".into(), count: 10, stats });
+    }
+    let text = render(&report, &look(100));
+    for line in [
+        "  intended    p50 600 µs  p95 2.3 s  p99 2.8 s  max 3.0 s  from the actual start p95 3.4 ms",
+        "  start lag   p50 600 µs  p99 2.8 s  max 3.0 s",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+}
+
+#[test]
+fn a_plateau_and_stages_that_say_nothing_new_are_left_out() {
+    let mut report = sample::rich_report();
+    report.run.duration_s = 90.5;
+    report.stages.truncate(1);
+    let text = render(&report, &look(100));
+    assert!(!text.contains("STEADY") && !text.contains("STAGES"), "{text}");
+}
