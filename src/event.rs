@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::fault::Side;
 use crate::metric::snapshot::Snapshot;
-use crate::report::{GeneratorPoint, Mark, PointLatency, Report, RunInfo};
+use crate::report::{Change, GeneratorPoint, Mark, PointLatency, Report, RunInfo};
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub enum RunEvent {
         /// Whether it ends the run.
         aborts: bool,
     },
+    /// Somebody changed the run from outside.
+    Changed(Change),
     /// The run is stopping before its plan is done.
     Stopping {
         /// Why, in words.
@@ -86,6 +88,8 @@ pub struct Second {
     pub vus: u64,
     /// The most VUs that the run may have.
     pub vus_max: u64,
+    /// Whether the run is paused: no iterations start.
+    pub paused: bool,
     /// Iterations completed since the start.
     pub iterations: u64,
     /// Iterations that ended with an error since the start.
@@ -144,6 +148,8 @@ pub struct ScenarioNow {
     pub vus: u64,
     /// The VUs that its plan wants now.
     pub vus_target: u64,
+    /// Of open load, the iterations that are to start a second now.
+    pub rate_target: Option<f64>,
     /// Iterations it completed.
     pub iterations: u64,
     /// Iterations it is to make, where that is planned.

@@ -374,6 +374,9 @@ pub struct Series {
     pub points: Vec<Point>,
     /// Moments at which the load changed, in order.
     pub marks: Vec<Mark>,
+    /// What was changed from outside while the run went on, in order.
+    #[serde(default)]
+    pub events: Vec<Change>,
 }
 
 /// A moment at which the load changed.
@@ -399,6 +402,56 @@ pub enum MarkKind {
     End,
     /// Somebody changed the load while the run went on.
     Control,
+}
+
+/// Something that was changed from outside while the run went on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When, in seconds from the run's start.
+    pub at_s: f64,
+    /// Of which scenario; none when it is about the whole run.
+    pub scenario: Option<String>,
+    /// What was changed.
+    pub what: ChangeKind,
+    /// What it was: VUs, or iterations a second; none where there is no number.
+    pub from: Option<f64>,
+    /// What it became.
+    pub to: Option<f64>,
+    /// Who asked: `key` (at the terminal), `api` (over HTTP), or a name of the embedder's own.
+    pub by: String,
+}
+
+impl Change {
+    /// What was changed, in words, without the scenario: `20 to 30 VUs, by api`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let number = |value: Option<f64>| value.map_or_else(|| "?".into(), |value| format!("{value}"));
+        let (from, to) = (number(self.from), number(self.to));
+        let what = match self.what {
+            ChangeKind::Pause => "paused: no iterations start".into(),
+            ChangeKind::Resume => "resumed".into(),
+            ChangeKind::Stop => "asked to stop".into(),
+            ChangeKind::Vus => format!("{from} to {to} VUs"),
+            ChangeKind::Rate => format!("{from}/s to {to}/s"),
+        };
+        format!("{what}, by {}", self.by)
+    }
+}
+
+/// What can be changed while a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// No iterations start until the run is resumed.
+    Pause,
+    /// Iterations start again.
+    Resume,
+    /// The run was asked to stop gracefully.
+    Stop,
+    /// The number of VUs of a scenario; of open load the most that it may have.
+    Vus,
+    /// The rate at which a scenario of open load starts iterations.
+    Rate,
 }
 
 /// One second of the run.

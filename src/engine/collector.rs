@@ -18,7 +18,9 @@ use crate::metric::store::{AbsorbError, Store, Tags};
 use crate::metric::threshold::{Judgement, Threshold};
 use crate::metric::{Catalogue, builtin};
 use crate::plan::Phases;
-use crate::report::{GeneratorPoint, GeneratorSummary, Report, RunInfo, SCHEMA, Series};
+use crate::report::{
+    Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series,
+};
 use crate::vu::Abort;
 
 mod limits;
@@ -71,6 +73,8 @@ pub struct EngineNow {
     pub vus_max: u64,
     /// How the generator fared in the second; what it dropped and started late is counted by the collector.
     pub generator: GeneratorPoint,
+    /// Whether the run is paused.
+    pub paused: bool,
     /// Scenarios, in the order of the plan.
     pub scenarios: Vec<ScenarioNow>,
 }
@@ -126,6 +130,8 @@ pub struct Collector {
     /// Sources whose snapshots made no sense; each is told once.
     broken: FxHashSet<SourceId>,
     threshold_abort: Option<ThresholdAbort>,
+    /// What was changed from outside; whoever takes the changes bounds them.
+    changes: Vec<Change>,
 }
 
 impl Collector {
@@ -150,6 +156,7 @@ impl Collector {
             blamed: FxHashSet::default(),
             broken: FxHashSet::default(),
             threshold_abort: None,
+            changes: Vec::new(),
         }
     }
 
@@ -164,6 +171,7 @@ impl Collector {
         mut snapshots: Vec<Arc<Snapshot>>,
         engine: EngineNow,
     ) -> (Second, Vec<RunEvent>) {
+        self.facts.info.vus_max = self.facts.info.vus_max.max(engine.vus_max);
         snapshots.push(Arc::new(self.engine_snapshot(second, &engine)));
         let mut events = Vec::new();
         for snapshot in &snapshots {
@@ -173,7 +181,10 @@ impl Collector {
             {
                 self.warn(lost_numbers(&error), &mut events);
             }
-            self.windows.absorb(snapshot);
+            // From the first change on, stages and plateaus are not those of the plan.
+            if self.planned_until().is_none_or(|until| snapshot.second < until) {
+                self.windows.absorb(snapshot);
+            }
             self.limits.absorb(snapshot);
             for warning in &snapshot.warnings {
                 if self.blamed.len() < MAX_WARNINGS && self.blamed.insert(warning.tag.clone()) {
@@ -199,6 +210,7 @@ impl Collector {
             elapsed,
             vus: engine.vus,
             vus_max: engine.vus_max,
+            paused: engine.paused,
             iterations: totals.iterations,
             iterations_failed: totals.iterations_failed,
             requests: totals.requests,
@@ -212,11 +224,30 @@ impl Collector {
             recent: self.store.recent(second).map(summary::point_latency),
             errors: errors.collect(),
             generator,
-            marks: self.windows.marks_in(second),
+            marks: self.marks_in(second),
             scenarios: engine.scenarios,
             snapshots,
         };
         (second, events)
+    }
+
+    /// Keeps what was changed from outside, for the report.
+    pub fn changed(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// The second of the first change of the load: what the plan says does not hold from there on.
+    fn planned_until(&self) -> Option<u32> {
+        // Seconds are small and never negative.
+        self.changes.iter().find(|change| change.what != ChangeKind::Stop).map(|change| change.at_s as u32)
+    }
+
+    /// The marks of a second: those of the plan as long as it holds, and changes.
+    fn marks_in(&self, second: u32) -> Vec<Mark> {
+        let of_plan = self.planned_until().is_none_or(|until| second < until);
+        let mut marks = if of_plan { self.windows.marks_in(second) } else { Vec::new() };
+        marks.extend(self.changes.iter().filter(|change| change.at_s as u32 == second).map(mark_of));
+        marks
     }
 
     /// Why a threshold asked for the end of the run; none when none did.
@@ -234,7 +265,9 @@ impl Collector {
     /// The report. Call [`Collector::second`] with the last, partial snapshots first.
     #[must_use]
     pub fn finish(self, end: EndFacts) -> Report {
-        let Self { store, thresholds, facts, windows, limits, warnings, threshold_abort, .. } = self;
+        let planned = self.planned_until().map_or(end.duration, |until| Duration::from_secs(until.into()));
+        let planned = planned.min(end.duration);
+        let Self { store, thresholds, facts, windows, limits, warnings, threshold_abort, changes, .. } = self;
         let judged: Vec<(Threshold, Judgement)> = thresholds
             .into_iter()
             .map(|watched| {
@@ -253,6 +286,8 @@ impl Collector {
             cautions: &cautions,
             require_healthy: facts.require_healthy,
         });
+        let mut marks = windows.marks(planned);
+        marks.extend(changes.iter().map(mark_of));
         let totals = store.totals();
         let mut generator = end.generator;
         generator.dropped_iterations = generator.dropped_iterations.max(totals.iterations_dropped);
@@ -269,13 +304,9 @@ impl Collector {
             thresholds: summary::thresholds(&judged, facts.allow_failure),
             errors: summary::errors(&store),
             generator,
-            steady: windows.steady(end.duration),
-            stages: windows.stages(end.duration),
-            series: Series {
-                interval_s: 1,
-                points: summary::points(&store, &limits),
-                marks: windows.marks(end.duration),
-            },
+            steady: windows.steady(planned),
+            stages: windows.stages(planned),
+            series: Series { interval_s: 1, points: summary::points(&store, &limits), marks, events: changes },
             warnings,
         }
     }
@@ -341,6 +372,11 @@ impl Collector {
             warnings: Vec::new(),
         }
     }
+}
+
+fn mark_of(change: &Change) -> Mark {
+    let scenario = change.scenario.clone().unwrap_or_default();
+    Mark { at_s: change.at_s, kind: MarkKind::Control, scenario, text: change.describe() }
 }
 
 fn too_many_series(warning: &CardinalityWarning, catalogue: &Catalogue) -> Warning {

@@ -23,11 +23,12 @@ use super::collector::{Collector, EndFacts, EngineNow, Machine, RunFacts};
 use super::control::{Control, StopCause, StopLevel, reached};
 use super::crew::CrewNow;
 use super::health::{Health, Lag, Probe, open_files_limit};
+use super::steer::{Steering, Wanted};
 use super::worker::{Command, News, Told, WorkerSecond};
 use super::{End, EngineError, RunOutcome, RunSpec};
 use crate::event::{RunEvent, ScenarioNow, ScenarioState, Warning};
 use crate::metric::snapshot::Snapshot;
-use crate::plan::{Phases, Plan};
+use crate::plan::{Executor, Phases, Plan};
 use crate::report::{GeneratorPoint, RunInfo, ScenarioInfo};
 use crate::vu::{Abort, SetupData, VuError};
 
@@ -114,6 +115,8 @@ impl Lead {
             next: 0,
             pending: Vec::new(),
             lag: Vec::new(),
+            changes_told: 0,
+            epoch: None,
         };
 
         let failed = self.prepare_load(&plan).await.map_err(|Lost(why)| EngineError::Lost(why))?.err();
@@ -182,12 +185,15 @@ impl Lead {
     /// The load: from the common start to the last VU's end. Gives when the last iteration ended.
     async fn load(&mut self, seconds: &mut Seconds<'_>) -> Duration {
         let epoch = Instant::now() + BEGIN_LEAD;
+        self.control.begin_load(&seconds.plan, epoch);
+        let mut steering = self.control.steering();
         for worker in 0..self.workers.len() {
             self.tell(worker, Command::Begin(epoch)).await;
         }
         seconds.health.begin(Instant::now(), Probe::take());
         let mut stop = self.control.watch();
         let mut hardest = self.control.watch();
+        seconds.epoch = Some(epoch);
         let (mut announced, mut give_up_at) = (false, None);
         while self.workers.iter().any(|worker| !worker.lost && worker.load_ended.is_none()) {
             let late_at = epoch + Duration::from_secs(u64::from(seconds.next) + 1) + LATE_GRACE;
@@ -198,6 +204,7 @@ impl Lead {
                     let reason = self.control.cause().map_or_else(String::new, |cause| cause.reason().to_owned());
                     (seconds.on_event)(RunEvent::Stopping { reason });
                 }
+                Ok(()) = steering.changed() => seconds.tell_changes(&steering.borrow_and_update()),
                 () = reached(&mut hardest, StopLevel::Now), if give_up_at.is_none() => {
                     give_up_at = Some(Instant::now() + STOP_GRACE);
                 }
@@ -213,6 +220,8 @@ impl Lead {
                 () = sleep_until(give_up_at.unwrap_or(late_at)), if give_up_at.is_some() => self.give_up(),
             }
         }
+        self.control.end_load();
+        seconds.tell_changes(&steering.borrow_and_update());
         for worker in 0..self.workers.len() {
             self.tell(worker, Command::Finish).await;
         }
@@ -351,6 +360,10 @@ struct Seconds<'a> {
     pending: Vec<Arc<Snapshot>>,
     /// How late the workers' event loops were since a second was last closed.
     lag: Vec<Lag>,
+    /// So many changes from outside have been told.
+    changes_told: usize,
+    /// The start of the load, once it is set.
+    epoch: Option<Instant>,
 }
 
 impl Seconds<'_> {
@@ -362,6 +375,15 @@ impl Seconds<'_> {
         }
         self.lag.push(second.lag);
         self.pending.push(Arc::new(second.snapshot));
+    }
+
+    /// Tells what was changed from outside since it was last asked.
+    fn tell_changes(&mut self, steering: &Steering) {
+        for change in &steering.changes()[self.changes_told..] {
+            self.collector.changed(change.clone());
+            (self.on_event)(RunEvent::Changed(change.clone()));
+        }
+        self.changes_told = steering.changes().len();
     }
 
     /// Closes the open second with the snapshots of it, and of earlier ones, that have come.
@@ -400,6 +422,11 @@ impl Seconds<'_> {
     }
 
     fn engine_now(&self, lead: &Lead, elapsed: Duration, generator: GeneratorPoint) -> EngineNow {
+        let steering = lead.control.steering();
+        let steering = steering.borrow();
+        let clock = steering.clock();
+        // What the load's clock showed at the end of the second; zero when there was no load.
+        let load_time = clock.zip(self.epoch).map_or(elapsed, |(clock, epoch)| clock.at(epoch + elapsed));
         let crews = |scenario: usize| lead.workers.iter().filter_map(move |worker| worker.crews.get(scenario));
         let scenarios: Vec<ScenarioNow> = self
             .plan
@@ -409,7 +436,8 @@ impl Seconds<'_> {
             .map(|(index, scenario)| {
                 let executor = &scenario.executor;
                 let begun = crews(index).filter_map(|crew| crew.begun).min();
-                let since = begun.map(|begun| elapsed.saturating_sub(begun));
+                let since = begun.map(|begun| load_time.saturating_sub(begun));
+                let wanted = steering.wanted(index);
                 let iterations = crews(index).map(|crew| crew.iterations).sum();
                 let state = together(crews(index).map(|crew| crew.state));
                 let by_iterations = executor.iterations_planned().map(|all| iterations as f64 / all.max(1) as f64);
@@ -420,7 +448,8 @@ impl Seconds<'_> {
                     name: scenario.name.as_str().into(),
                     executor: executor.name(),
                     vus: crews(index).map(|crew| crew.vus).sum(),
-                    vus_target: since.map_or(0, |since| executor.vus_at(since).into()),
+                    vus_target: since.map_or(0, |since| vus_target(executor, wanted, since)).into(),
+                    rate_target: since.and_then(|since| rate_target(executor, wanted, since)),
                     iterations,
                     iterations_planned: executor.iterations_planned(),
                     progress: progress.clamp(0.0, 1.0),
@@ -431,8 +460,32 @@ impl Seconds<'_> {
             .collect();
         let vus = scenarios.iter().map(|scenario| scenario.vus).sum();
         let vus_peak = lead.workers.iter().flat_map(|worker| &worker.crews).map(|crew| crew.vus_peak).sum();
-        EngineNow { vus, vus_peak, vus_max: self.plan.vus_max(), generator, scenarios }
+        let vus_max = self.plan.scenarios.iter().enumerate().map(|(index, scenario)| {
+            let grown = steering.wanted(index).map_or(0, |wanted| wanted.vus_peak);
+            u64::from(scenario.executor.vus_max().max(grown))
+        });
+        let paused = clock.is_some_and(|clock| clock.is_paused());
+        EngineNow { vus, vus_peak, vus_max: vus_max.sum(), generator, paused, scenarios }
     }
+}
+
+/// The VUs that a scenario should have so long after its start.
+fn vus_target(executor: &Executor, wanted: Option<&Wanted>, since: Duration) -> u32 {
+    match executor.vus_at(since) {
+        _ if since >= executor.duration() => 0,
+        planned => wanted.and_then(|wanted| wanted.vus).unwrap_or(planned),
+    }
+}
+
+/// The iterations that a scenario of open load should start a second so long after its start.
+fn rate_target(executor: &Executor, wanted: Option<&Wanted>, since: Duration) -> Option<f64> {
+    let unit_s = executor.open()?.time_unit.as_secs_f64();
+    let rate = match wanted.and_then(|wanted| wanted.rates.last()) {
+        _ if since >= executor.duration() => 0.0,
+        Some(&(_, rate)) => rate.as_f64(),
+        None => executor.rate_curve()?.rate_at(since),
+    };
+    Some(rate / unit_s)
 }
 
 /// A scenario's state from those of its crews. A worker without VUs is done at once, which says nothing of the others.

@@ -22,15 +22,18 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::control::{Control, StopCause, StopLevel, reached};
+use super::executor::timer::Timer;
 use super::executor::{self, Executor, Pool, Setting};
+use super::places::Places;
 use super::slot::{Order, Phase, Slot};
+use super::steer::{LoadClock, Steering};
 use super::vu_loop::{self, cannot_build, panic_text};
 use crate::event::ScenarioState;
 use crate::metric::MetricId;
 use crate::metric::builtin;
 use crate::metric::registry::Recorder;
 use crate::metric::snapshot::SeriesId;
-use crate::plan::Scenario;
+use crate::plan::{ArrivalRate, Scenario};
 use crate::vu::{Outcome, Seat, StopReason, Vu, VuError, VuHost};
 
 /// How long a cancelled VU, `setup` or `teardown` may take to end before it is dropped.
@@ -89,7 +92,7 @@ pub(super) struct Crew {
     this: Weak<Self>,
     setting_scenario: Scenario,
     index: usize,
-    places: Vec<u64>,
+    places: Places,
     pools: Arc<[Pool]>,
     /// The scenario that must have ended before this one starts.
     after: Option<usize>,
@@ -101,10 +104,19 @@ pub(super) struct Crew {
     series: IterationSeries,
     /// The start of the load: what offsets count from.
     epoch: Cell<Instant>,
-    /// The start of the scenario.
-    begin: Cell<Instant>,
-    /// From when on its graceful stop counts, if that is not the moment at which its executor was done.
-    grace_from: Cell<Option<Instant>>,
+    /// The clock by which the load goes.
+    clock: Cell<LoadClock>,
+    /// What that clock shows at the start of the scenario; none before it is known.
+    begin: Cell<Option<Duration>>,
+    /// From when after its start on its graceful stop counts, if that is not when its executor was done.
+    grace_from: Cell<Option<Duration>>,
+    /// The VUs and the rates that are wanted instead of the plan's.
+    vus_wanted: Cell<Option<u32>>,
+    rates_wanted: RefCell<Vec<(Duration, ArrivalRate)>>,
+    /// Counts what the crew was told by [`Crew::steer`].
+    steered: Cell<u64>,
+    /// Told when that was counted.
+    steering: Notify,
     members: RefCell<Vec<Member>>,
     deadlines: RefCell<VecDeque<Deadline>>,
     state: Cell<ScenarioState>,
@@ -134,7 +146,7 @@ pub(super) struct CrewNow {
     /// Iterations that ended, with or without an error.
     pub iterations: u64,
     pub state: ScenarioState,
-    /// When the scenario started, from the load's start; none before.
+    /// What the load's clock showed when the scenario started; none before.
     pub begun: Option<Duration>,
 }
 
@@ -144,7 +156,7 @@ impl Crew {
         let index = setting.scenario;
         let scenario = plan.scenarios[index].clone();
         let series = IterationSeries::new(&recorder, &plan.tags, &scenario);
-        let places = setting.worker_part.places(plan.places(index)).collect();
+        let places = Places::new(&plan, index, setting.worker_part);
         let after = scenario.start_after.as_deref().and_then(|name| plan.scenario_named(name));
         let executor = executor::make(&setting);
         Rc::new_cyclic(|this| Self {
@@ -161,8 +173,13 @@ impl Crew {
             executor,
             series,
             epoch: Cell::new(Instant::now()),
-            begin: Cell::new(Instant::now()),
+            clock: Cell::new(LoadClock::new(Instant::now())),
+            begin: Cell::new(None),
             grace_from: Cell::new(None),
+            vus_wanted: Cell::new(None),
+            rates_wanted: RefCell::default(),
+            steered: Cell::new(0),
+            steering: Notify::new(),
             members: RefCell::default(),
             deadlines: RefCell::default(),
             state: Cell::default(),
@@ -194,8 +211,7 @@ impl Crew {
 
     fn add_member(&self) -> Result<(), VuError> {
         let mut members = self.members.borrow_mut();
-        let place = self.places[members.len()];
-        let vu = u32::try_from(place + 1).expect("the plan bounds the number of VUs");
+        let vu = self.places.vu(members.len());
         let slot = Rc::new(Slot::new(Seat { vu, scenario: self.index }));
         let vu = self.build(slot.seat)?;
         members.push(Member { slot, vu: Some(vu), task: None });
@@ -203,8 +219,7 @@ impl Crew {
     }
 
     /// Runs the scenario from its start time to the end of its last VU.
-    pub async fn live(&self, epoch: Instant) {
-        self.epoch.set(epoch);
+    pub async fn live(&self) {
         let mut stop = self.control.watch();
         let planned = tokio::select! {
             biased;
@@ -212,9 +227,9 @@ impl Crew {
             () = async {
                 let from = match self.after {
                     Some(scenario) => self.pools[scenario].ended().await,
-                    None => epoch,
+                    None => self.epoch.get(),
                 };
-                self.begin.set(from + self.setting_scenario.start_time);
+                self.begin.set(Some(self.clock.get().at(from) + self.setting_scenario.start_time));
                 self.sleep_until(Duration::ZERO).await;
                 self.state.set(ScenarioState::Running);
                 self.executor.drive(self).await;
@@ -227,7 +242,7 @@ impl Crew {
         for member in self.members.borrow().iter() {
             member.slot.tell(Order::Leave);
         }
-        let used = self.grace_from.get().filter(|_| planned).map_or(Duration::ZERO, |from| from.elapsed());
+        let used = self.grace_from.get().filter(|_| planned).map_or(Duration::ZERO, |from| self.since_begin() - from);
         let grace = self.setting_scenario.graceful_stop.saturating_sub(used);
         self.drain(Phase::Busy, grace, || self.busy.get() == 0).await;
         self.load_ended.set(self.since_start(Instant::now()));
@@ -288,13 +303,11 @@ impl Crew {
     /// Lets the first `level` of this worker's VUs go and tells the others to wait; makes those that are missing.
     /// Those that were going have `ramp_down` to end their iteration.
     pub async fn set_level(&self, level: usize, ramp_down: Duration) {
-        let level = level.min(self.places.len());
         let before = self.level.replace(level);
         let mut made = 0;
         while self.members.borrow().len() < level {
             if let Err(error) = self.add_member() {
-                let vu = self.places[self.members.borrow().len()] + 1;
-                let abort = cannot_build(u32::try_from(vu).unwrap_or(u32::MAX), &error);
+                let abort = cannot_build(self.places.vu(self.members.borrow().len()), &error);
                 return self.control.cancel(StopCause::Aborted(abort));
             }
             made += 1;
@@ -319,32 +332,119 @@ impl Crew {
         }
     }
 
-    /// Sleeps until `t` after the scenario's start, and cancels VUs whose deadline comes before.
+    /// The load begins at `epoch`.
+    pub fn load_begins(&self, epoch: Instant) {
+        self.epoch.set(epoch);
+        self.clock.set(LoadClock::new(epoch));
+    }
+
+    /// Takes what is wanted now, and tells those that wait.
+    pub fn steer(&self, now: &Steering) {
+        let (Some(clock), Some(wanted)) = (now.clock(), now.wanted(self.index)) else { return };
+        let goes_on = self.is_paused() && !clock.is_paused();
+        self.clock.set(clock);
+        self.vus_wanted.set(wanted.vus);
+        let heard = self.rates_wanted.borrow().len();
+        self.rates_wanted.borrow_mut().extend(wanted.rates.iter().skip(heard));
+        self.steered.set(self.steered.get() + 1);
+        if self.state.get() == ScenarioState::Running {
+            self.executor.steered(self);
+        }
+        self.steering.notify_waiters();
+        if goes_on {
+            self.members.borrow().iter().for_each(|member| member.slot.wake());
+        }
+    }
+
+    /// Whether no iteration may start for now.
+    pub fn is_paused(&self) -> bool {
+        self.clock.get().is_paused()
+    }
+
+    /// The VUs that are wanted where the plan wants `planned`.
+    pub fn vus_wanted(&self, planned: u32) -> u32 {
+        self.vus_wanted.get().unwrap_or(planned)
+    }
+
+    /// Hands on the rates that are wanted instead of the plan's, but the first `heard`: each with the time after the
+    /// scenario's start from which it holds. Gives how many there are in all.
+    pub fn rates_wanted(&self, heard: usize, mut hear: impl FnMut(Duration, ArrivalRate)) -> usize {
+        let rates = self.rates_wanted.borrow();
+        let begin = self.begin.get().unwrap_or_default();
+        rates.iter().skip(heard).for_each(|&(at, rate)| hear(at.saturating_sub(begin), rate));
+        rates.len()
+    }
+
+    /// How often something else was wanted: for [`Crew::sleep_until_unless_steered`].
+    pub fn steered(&self) -> u64 {
+        self.steered.get()
+    }
+
+    /// How long its VUs have to end their iteration.
+    pub fn graceful_stop(&self) -> Duration {
+        self.setting_scenario.graceful_stop
+    }
+
+    /// Lets VUs that were told to wait leave, as there will be nothing to do for them.
+    pub fn dismiss_waiting(&self) {
+        for member in self.members.borrow().iter().skip(self.level.get()) {
+            member.slot.tell(Order::Leave);
+        }
+    }
+
+    /// Sleeps until `t` after the scenario's start, by the load's clock, and cancels VUs whose deadline comes before.
     pub async fn sleep_until(&self, t: Duration) {
-        let until = self.instant(t);
+        while !self.sleep_until_unless_steered(t, self.steered()).await {}
+    }
+
+    /// As [`Crew::sleep_until`], but wakes when something else is wanted than when [`Crew::steered`] was `seen`: then
+    /// false.
+    pub async fn sleep_until_unless_steered(&self, t: Duration, seen: u64) -> bool {
         loop {
-            let next = self.next_deadline().map_or(until, |deadline| deadline.min(until));
-            sleep_until(next).await;
+            let until = self.instant(t);
+            if self.steered() != seen {
+                return false;
+            }
+            let next = [until, self.next_deadline()].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                () = self.steering.notified() => return false,
+                () = sleep_until_some(next) => {}
+            }
             self.expire(Instant::now());
             if next == until {
-                return;
+                return true;
             }
         }
     }
 
-    /// The instant at `t` after the scenario's start.
-    pub fn instant(&self, t: Duration) -> Instant {
-        self.begin.get() + t
+    /// Waits by `timer` until `t` after the scenario's start, by the load's clock, unless something else is wanted than
+    /// when [`Crew::steered`] was `seen`.
+    pub async fn wait_until(&self, t: Duration, timer: &Timer, seen: u64) {
+        if self.steered() != seen {
+            return;
+        }
+        let Some(until) = self.instant(t) else { return self.steering.notified().await };
+        tokio::select! {
+            biased;
+            () = self.steering.notified() => {}
+            () = timer.sleep_until(until) => {}
+        }
     }
 
-    /// The time since the scenario's start.
+    /// The instant at `t` after the scenario's start, if nobody pauses the run; none while it is paused and before it.
+    pub fn instant(&self, t: Duration) -> Option<Instant> {
+        self.clock.get().instant(self.begin.get()? + t)
+    }
+
+    /// The time since the scenario's start, by the load's clock.
     pub fn since_begin(&self) -> Duration {
-        self.begin.get().elapsed()
+        self.clock.get().at(Instant::now()).saturating_sub(self.begin.get().unwrap_or_default())
     }
 
-    /// When the scenario started, from the load's start.
+    /// When the scenario started, from the load's start, later by all pauses since.
     pub fn begin_offset(&self) -> Duration {
-        self.since_start(self.begin.get())
+        self.clock.get().offset(self.begin.get().unwrap_or_default())
     }
 
     /// How many VUs have been told to go.
@@ -352,8 +452,8 @@ impl Crew {
         self.level.get()
     }
 
-    /// Lets the graceful stop count from `at`, though iterations are still started.
-    pub fn count_grace_from(&self, at: Instant) {
+    /// Lets the graceful stop count from `at` after the scenario's start, though iterations are still started.
+    pub fn count_grace_from(&self, at: Duration) {
         self.grace_from.set(Some(at));
     }
 
@@ -399,7 +499,7 @@ impl Crew {
     pub fn now(&self) -> CrewNow {
         let vus = self.active.get();
         let state = self.state.get();
-        let begun = (state != ScenarioState::Waiting).then(|| self.begin_offset());
+        let begun = self.begin.get().filter(|_| state != ScenarioState::Waiting);
         CrewNow {
             vus: vus as u64,
             vus_peak: self.peak.replace(vus) as u64,

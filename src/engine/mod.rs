@@ -37,7 +37,9 @@ mod coordinator;
 mod crew;
 mod executor;
 mod health;
+mod places;
 mod slot;
+pub mod steer;
 mod vu_loop;
 mod worker;
 
@@ -45,6 +47,7 @@ mod worker;
 mod tests;
 
 pub use control::{Control, StopCause};
+pub use steer::SteerError;
 
 use coordinator::Links;
 use worker::{News, Told, WorkerSpec};
@@ -174,7 +177,7 @@ type WorkerEnds = (WorkerSpec, mpsc::Receiver<worker::Command>, mpsc::Sender<Tol
 
 /// The channels of a run, and what its workers are made of.
 fn prepare(spec: &RunSpec, control: &Control) -> (Links, Vec<WorkerEnds>) {
-    let vus = spec.part.count(0..spec.plan.vus_max());
+    let vus = if control.grows() { u64::MAX } else { spec.part.count(0..spec.plan.vus_max()) };
     // A thread without VUs would compile the script for nothing.
     let workers = spec.plan.threads.min(usize::try_from(vus).unwrap_or(usize::MAX)).max(1);
     let (told, news) = mpsc::channel(NEWS_WAITING * workers);

@@ -172,6 +172,8 @@ impl Presence {
         match self.slot.order() {
             Order::Wait => Poll::Pending,
             Order::Leave => Poll::Ready(None),
+            // Its crew wakes it when the run goes on.
+            Order::Go if self.crew.is_paused() => Poll::Pending,
             Order::Go if !started => Poll::Ready(Some(None)),
             Order::Go => self.crew.executor.poll_turn(&self.slot, cx).map(|turn| turn.map(Some)),
         }

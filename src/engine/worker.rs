@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
@@ -30,6 +30,7 @@ use super::control::{Control, StopLevel, reached};
 use super::crew::{CANCEL_GRACE, Crew, CrewNow};
 use super::executor::{Pool, Setting};
 use super::health::{Lag, sample_lag};
+use super::steer::Steering;
 use super::vu_loop::panic_text;
 use crate::memory;
 use crate::metric::Catalogue;
@@ -131,7 +132,7 @@ pub(super) async fn drive(
                 let ready = crews.iter().try_for_each(|crew| crew.make_ready());
                 tell.news(News::Ready(ready)).await;
             }
-            Command::Begin(epoch) => load = Some(Load::begin(epoch, &crews, &recorder, &tell)),
+            Command::Begin(epoch) => load = Some(Load::begin(epoch, &crews, &recorder, &tell, &spec.control)),
             Command::Finish => {
                 if let Some(load) = load.take() {
                     let second = load.next_second.get();
@@ -189,17 +190,19 @@ struct Load {
 }
 
 impl Load {
-    fn begin(epoch: Instant, crews: &[Rc<Crew>], recorder: &Recorder, tell: &Tell) -> Self {
+    fn begin(epoch: Instant, crews: &[Rc<Crew>], recorder: &Recorder, tell: &Tell, control: &Control) -> Self {
         let next_second = Rc::new(Cell::new(0));
         let lag = Rc::new(RefCell::new(Lag::default()));
         let (sampled, taken) = (lag.clone(), lag.clone());
         let (living, told) = (crews.to_vec(), tell.clone());
+        crews.iter().for_each(|crew| crew.load_begins(epoch));
         let ticked = Ticked { crews: crews.to_vec(), recorder: recorder.clone(), lag: taken };
         let tasks = vec![
             tokio::task::spawn_local(async move { sample_lag(&sampled, epoch).await }),
+            tokio::task::spawn_local(steer(crews.to_vec(), control.steering())),
             tokio::task::spawn_local(tick(epoch, next_second.clone(), ticked, tell.clone())),
             tokio::task::spawn_local(async move {
-                join_all(living.iter().map(|crew| crew.live(epoch))).await;
+                join_all(living.iter().map(|crew| crew.live())).await;
                 let ended = living.iter().map(|crew| crew.load_ended()).max().unwrap_or_default();
                 told.news(News::LoadEnded(ended)).await;
             }),
@@ -210,6 +213,19 @@ impl Load {
     fn end(self) -> Lag {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.lag.take()
+    }
+}
+
+/// Tells the crews what is changed while the load goes on.
+async fn steer(crews: Vec<Rc<Crew>>, mut steering: watch::Receiver<Steering>) {
+    loop {
+        {
+            let now = steering.borrow_and_update();
+            crews.iter().for_each(|crew| crew.steer(&now));
+        }
+        if steering.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::line::{Line, Role};
 use super::text;
 use super::values;
 use crate::event::{LogLevel, LogLine, RunEvent, Warning};
+use crate::report::Change;
 use crate::units::format::format_count;
 
 /// The most lines of one message that are shown; a script error with its call trace has about ten.
@@ -35,9 +36,16 @@ pub fn lines(event: &RunEvent) -> Vec<Line> {
             }
             message(role, word, &said)
         }
+        RunEvent::Changed(change) => message(Role::Warn, "changed", &changed(change)),
         RunEvent::Stopping { reason } => message(Role::Warn, "stopping", reason),
         RunEvent::Started(_) | RunEvent::Tick(_) | RunEvent::Ended(_) => Vec::new(),
     }
+}
+
+/// What was changed, and where: `shop: 20 to 30 VUs, by api`.
+fn changed(change: &Change) -> String {
+    let scenario = change.scenario.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    format!("{scenario}{}", change.describe())
 }
 
 fn warning_lines(warning: &Warning) -> Vec<Line> {
@@ -128,10 +136,17 @@ impl Allowance {
 mod tests {
     use super::super::terminal::Look;
     use super::*;
+    use crate::report::ChangeKind;
 
     fn shown(event: &RunEvent) -> String {
         let look = Look { width: 80, height: 24, ascii: false, colour: false };
         lines(event).iter().map(|line| line.render(&look)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn changed_by_key(scenario: Option<&str>, what: ChangeKind, numbers: Option<(f64, f64)>) -> RunEvent {
+        let (from, to) = numbers.unzip();
+        let scenario = scenario.map(str::to_owned);
+        RunEvent::Changed(Change { at_s: 1.0, scenario, what, from, to, by: "key".into() })
     }
 
     #[test]
@@ -158,6 +173,12 @@ mod tests {
                 "threshold holds again: http_req_duration{name:item}: p(95)<500 (found 200 µs)",
             ),
             (RunEvent::Stopping { reason: "interrupted".into() }, "stopping: interrupted"),
+            (changed_by_key(None, ChangeKind::Resume, None), "changed: resumed, by key"),
+            (changed_by_key(Some("shop"), ChangeKind::Rate, Some((2.5, 50.0))), "changed: shop: 2.5/s to 50/s, by key"),
+            (
+                changed_by_key(Some("a\u{1b}[2J"), ChangeKind::Vus, Some((2.0, 3.0))),
+                "changed: a\\u{1b}[2J: 2 to 3 VUs, by key",
+            ),
             (
                 RunEvent::Warning(Warning { message: "too many series".into(), hint: "name requests".into() }),
                 "warning: too many series\n  hint: name requests",

@@ -113,7 +113,7 @@ pub(super) fn empty_report() -> Report {
         generator: GeneratorSummary::default(),
         steady: None,
         stages: Vec::new(),
-        series: Series { interval_s: 1, points: Vec::new(), marks: Vec::new() },
+        series: Series { interval_s: 1, points: Vec::new(), marks: Vec::new(), events: Vec::new() },
         warnings: Vec::new(),
     }
 }
@@ -269,6 +269,10 @@ pub(super) fn rich_report() -> Report {
             stage("search", 0, (0.0, 120.0), (20.0, 20.0), 3_310),
         ],
         series: Series {
+            events: vec![
+                change(2.5, None, ChangeKind::Pause, None),
+                change(3.0, Some("shoppers"), ChangeKind::Vus, Some((20.0, 30.0))),
+            ],
             interval_s: 1,
             points: vec![
                 Point { at_s: 0.0, vus: 1, requests: 100, duration: Some(PointLatency::default()), ..Point::default() },
@@ -385,6 +389,11 @@ pub(super) fn reports() -> Vec<(&'static str, Report)> {
     vec![("empty", empty_report()), ("small", small_report()), ("rich", rich_report()), ("hostile", hostile_report())]
 }
 
+fn change(at_s: f64, scenario: Option<&str>, what: ChangeKind, numbers: Option<(f64, f64)>) -> Change {
+    let (from, to) = numbers.unzip();
+    Change { at_s, scenario: scenario.map(str::to_owned), what, from, to, by: "api".into() }
+}
+
 /// The n-th second (from 1) of a run.
 pub(super) fn second(number: u32) -> Second {
     let n = u64::from(number);
@@ -393,6 +402,7 @@ pub(super) fn second(number: u32) -> Second {
         elapsed: Duration::from_secs(n),
         vus: 20 * n,
         vus_max: 200,
+        paused: false,
         iterations: 61 * n,
         iterations_failed: n / 3,
         requests: 322 * n,
@@ -416,6 +426,7 @@ pub(super) fn second(number: u32) -> Second {
                 executor: "ramping-vus",
                 vus: 20 * n,
                 vus_target: 20 * n,
+                rate_target: None,
                 iterations: 50 * n,
                 iterations_planned: None,
                 progress: f64::from(number) / 10.0,
@@ -427,6 +438,7 @@ pub(super) fn second(number: u32) -> Second {
                 executor: "shared-iterations",
                 vus: 0,
                 vus_target: 0,
+                rate_target: None,
                 iterations: 100,
                 iterations_planned: Some(100),
                 progress: 1.0,

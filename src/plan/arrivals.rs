@@ -236,6 +236,24 @@ impl RateCurve {
         starts
     }
 
+    /// How many iterations start before `t`, with the spacing and seed of [`Self::starts`]. Arithmetic for even spacing;
+    /// random starts have to be drawn one by one.
+    #[must_use]
+    pub fn starts_before(&self, t: Duration, spacing: Spacing, seed: u64) -> u64 {
+        if spacing == Spacing::Poisson {
+            return self.starts(spacing, seed).take_while(|&at| at < t).count() as u64;
+        }
+        let t = micros(t);
+        let Some(piece) = self.pieces.iter().rev().find(|piece| piece.begin < t) else { return 0 };
+        let (x, length) = (u128::from((t - piece.begin).min(piece.length)), u128::from(piece.length));
+        // Twice the area up to `t`, times the piece's length, as in `Piece::reach`: a start comes before `t` if its
+        // area is less than that.
+        let rest = length - x;
+        let within = x * (u128::from(piece.from) * (length + rest) + u128::from(piece.to) * x);
+        let area = piece.area_before * length + within;
+        u64::try_from(area.div_ceil(self.area_of(ONE.into()) * length)).unwrap_or(u64::MAX)
+    }
+
     /// Twice the area below the curve of so many millionths of an iteration.
     fn area_of(&self, millionths: u128) -> u128 {
         2 * u128::from(self.time_unit) * millionths
@@ -281,13 +299,20 @@ pub struct PartStarts {
     part: Part,
     places: Range<u64>,
     next: u64,
+    shift: u64,
 }
 
 impl PartStarts {
     /// The starts of `part`, in a scenario whose VUs have these places.
     #[must_use]
     pub fn new(starts: Starts, part: Part, places: Range<u64>) -> Self {
-        Self { starts, part, places, next: 0 }
+        Self { starts, part, places, next: 0, shift: 0 }
+    }
+
+    /// The same starts, shared out as if so many had come before them.
+    #[must_use]
+    pub fn shifted(self, starts_before: u64) -> Self {
+        Self { shift: starts_before, ..self }
     }
 }
 
@@ -300,7 +325,7 @@ impl Iterator for PartStarts {
             let at = self.starts.next()?;
             let index = self.next;
             self.next += 1;
-            if self.part.owns(self.places.start + index % vus) {
+            if self.part.owns(self.places.start + (self.shift + index) % vus) {
                 return Some((index, at));
             }
         }
@@ -353,6 +378,26 @@ mod tests {
 
     fn micros_of(curve: &RateCurve) -> Vec<u64> {
         curve.starts(Spacing::Uniform, 0).map(|at| at.as_micros() as u64).collect()
+    }
+
+    #[test]
+    fn starts_before_a_moment_are_counted_as_they_come() {
+        for curve in [
+            curve(10.0, &[(2_000, 10.0)], 1_000),
+            curve(0.0, &[(2_000, 10.0), (1_000, 10.0), (0, 0.0), (500, 0.0), (0, 2.0), (1_000, 2.0)], 1_000),
+            curve(7.5, &[(1_500, 0.25), (700, 3.0)], 350),
+        ] {
+            for spacing in [Spacing::Uniform, Spacing::Poisson] {
+                let starts: Vec<Duration> = curve.starts(spacing, 3).collect();
+                let near =
+                    |at: &Duration| [at.saturating_sub(Duration::from_micros(1)), *at, *at + Duration::from_micros(1)];
+                let every = (0..5_000).step_by(7).map(Duration::from_millis);
+                for t in starts.iter().flat_map(near).chain(every) {
+                    let counted = starts.iter().filter(|&&at| at < t).count() as u64;
+                    assert_eq!(curve.starts_before(t, spacing, 3), counted, "{spacing:?} {t:?}");
+                }
+            }
+        }
     }
 
     #[test]

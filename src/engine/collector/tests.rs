@@ -46,7 +46,8 @@ fn count(recorder: &Recorder, metric: MetricId, times: u64) {
 
 fn feed(collector: &mut Collector, second: u32, recorders: &[&Recorder]) -> (Second, Vec<RunEvent>) {
     let snapshots = recorders.iter().map(|recorder| Arc::new(recorder.take_snapshot(second))).collect();
-    let engine = EngineNow { vus: 5, vus_peak: 6, vus_max: 8, generator: GeneratorPoint::default(), scenarios: vec![] };
+    let generator = GeneratorPoint::default();
+    let engine = EngineNow { vus: 5, vus_peak: 6, vus_max: 8, generator, paused: false, scenarios: vec![] };
     collector.second(second, Duration::from_secs(u64::from(second) + 1), snapshots, engine)
 }
 

@@ -17,18 +17,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::schedule::{Owner, Schedule};
 use super::timer::Timer;
 use super::{Executor, Setting, Turn};
 use crate::engine::crew::Crew;
 use crate::engine::slot::{Call, Slot};
-use crate::plan::arrivals::PartStarts;
 use crate::plan::{Late, OpenLoad, RateCurve};
 use crate::vu::LocalBoxFuture;
 
@@ -48,14 +47,19 @@ struct Due {
 }
 
 pub(super) struct Arrivals {
-    /// VUs at the start and at most, of this worker.
+    setting: Setting,
+    /// VUs at the start, of this worker.
     ready: usize,
-    most: usize,
+    /// VUs at most, of the scenario by its plan, and of this worker now.
+    most_planned: u32,
+    most: Cell<usize>,
     late: Late,
     duration: Duration,
     graceful_stop: Duration,
     fine: bool,
-    schedule: RefCell<Peekable<PartStarts>>,
+    schedule: RefCell<Schedule>,
+    /// So many new rates have been put into the schedule.
+    rates_heard: Cell<usize>,
     queue: RefCell<VecDeque<Due>>,
     /// VUs that are free, longest first. An entry counts only while its slot says so.
     idle: RefCell<VecDeque<Rc<Slot>>>,
@@ -72,16 +76,18 @@ impl Arrivals {
         let scenario = setting.scenario;
         // Each scenario has random arrivals of its own.
         let seed = setting.plan.seed ^ (scenario as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let starts = curve.starts(open.spacing, seed);
-        let starts = PartStarts::new(starts, setting.worker_part, setting.plan.places(scenario));
+        let owner = Owner { part: setting.worker_part, places: setting.plan.places(scenario) };
         Self {
             ready: setting.share(open.pre_allocated_vus),
-            most: setting.share(open.max_vus),
+            most_planned: open.max_vus,
+            most: Cell::new(setting.share(open.max_vus)),
             late: open.late,
             duration,
             graceful_stop: setting.plan.scenarios[scenario].graceful_stop,
             fine: setting.fine_timer,
-            schedule: RefCell::new(starts.peekable()),
+            schedule: RefCell::new(Schedule::new(curve, &open, duration, seed, owner)),
+            rates_heard: Cell::new(0),
+            setting: setting.clone(),
             queue: RefCell::default(),
             idle: RefCell::default(),
             coming: Cell::new(0),
@@ -94,7 +100,7 @@ impl Arrivals {
     fn queue_due(&self, now: Duration) {
         let (mut schedule, mut queue) = (self.schedule.borrow_mut(), self.queue.borrow_mut());
         while queue.len() < QUEUE_MAX
-            && let Some((index, at)) = schedule.next_if(|&(_, at)| at <= now)
+            && let Some((index, at)) = schedule.next_due(now)
         {
             queue.push_back(Due { at, index });
         }
@@ -114,7 +120,7 @@ impl Arrivals {
         }
         let lacking = waiting.saturating_sub(self.coming.get());
         let level = crew.level();
-        let free = self.most.saturating_sub(level);
+        let free = self.most.get().saturating_sub(level);
         if lacking > 0 && free == 0 && self.late == Late::Drop {
             self.queue.borrow_mut().truncate(self.coming.get());
             crew.drop_iterations(lacking as u64);
@@ -143,14 +149,18 @@ impl Arrivals {
     async fn follow_schedule(&self, crew: &Crew) {
         let timer = Timer::new(self.fine);
         loop {
-            let next = self.schedule.borrow_mut().peek().map_or(self.duration, |&(_, at)| at);
+            let seen = crew.steered();
+            if crew.level() > self.most.get() {
+                crew.set_level(self.most.get(), self.graceful_stop).await;
+            }
+            let next = self.schedule.borrow_mut().peek().map_or(self.duration, |(_, at)| at);
             if self.queue.borrow().len() >= QUEUE_MAX {
                 tokio::select! {
                     () = self.shorter.notified() => {}
                     () = crew.sleep_until(self.duration) => {}
                 }
             }
-            timer.sleep_until(crew.instant(next)).await;
+            crew.wait_until(next, &timer, seen).await;
             let now = crew.since_begin().min(self.duration);
             self.queue_due(now);
             self.staff_all(crew).await;
@@ -197,10 +207,10 @@ impl Executor for Arrivals {
 
     fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()> {
         Box::pin(async {
-            self.begin.set(crew.begin_offset());
+            self.steered(crew);
             self.add(crew, self.ready).await;
             self.follow_schedule(crew).await;
-            crew.count_grace_from(crew.instant(self.duration));
+            crew.count_grace_from(self.duration);
             tokio::select! {
                 biased;
                 () = self.empty_queue(crew) => {}
@@ -209,8 +219,17 @@ impl Executor for Arrivals {
         })
     }
 
+    fn steered(&self, crew: &Crew) {
+        // What waits in the queue has waited for the end of the pause as well, but is not late for that.
+        self.begin.set(crew.begin_offset());
+        let mut schedule = self.schedule.borrow_mut();
+        let heard = crew.rates_wanted(self.rates_heard.get(), |at, rate| schedule.change(at, rate));
+        self.rates_heard.set(heard);
+        self.most.set(self.setting.share(crew.vus_wanted(self.most_planned)));
+    }
+
     fn dropped(&self, _: &Crew) -> u64 {
         let waiting = self.queue.borrow_mut().drain(..).count();
-        waiting as u64 + self.schedule.borrow_mut().by_ref().count() as u64
+        waiting as u64 + self.schedule.borrow_mut().count_left()
     }
 }

@@ -16,14 +16,14 @@ use crate::vu::LocalBoxFuture;
 /// A number of iterations, first come, first served.
 pub(super) struct Shared {
     setting: Setting,
-    vus: usize,
+    vus: u32,
     max_duration: Duration,
     timed_out: Cell<bool>,
 }
 
 impl Shared {
     pub fn new(setting: Setting, vus: u32, max_duration: Duration) -> Self {
-        Self { vus: setting.share(vus), setting, max_duration, timed_out: Cell::new(false) }
+        Self { setting, vus, max_duration, timed_out: Cell::new(false) }
     }
 
     fn pool(&self) -> &Pool {
@@ -33,25 +33,45 @@ impl Shared {
 
 impl Executor for Shared {
     fn ready_vus(&self) -> usize {
-        self.vus
+        self.setting.share(self.vus)
     }
 
     fn poll_turn(&self, _: &Rc<Slot>, _: &mut Context<'_>) -> Poll<Option<Turn>> {
         let pool = self.pool();
         let claim = |left: u64| left.checked_sub(1);
-        Poll::Ready(pool.remaining.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok().map(|left| {
-            // Within one process the numbers are without gaps; processes interleave theirs.
-            let iteration_in_scenario = self.setting.process_part.interleave(pool.total - left);
-            Turn { intended: None, iteration_in_scenario }
-        }))
+        let Ok(left) = pool.remaining.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim) else {
+            pool.drain();
+            return Poll::Ready(None);
+        };
+        // Within one process the numbers are without gaps; processes interleave theirs.
+        let iteration_in_scenario = self.setting.process_part.interleave(pool.total - left);
+        Poll::Ready(Some(Turn { intended: None, iteration_in_scenario }))
     }
 
     fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()> {
-        Box::pin(async { self.timed_out.set(drive(crew, self.vus, self.max_duration).await) })
+        Box::pin(async {
+            loop {
+                let seen = crew.steered();
+                crew.set_level(self.setting.share(crew.vus_wanted(self.vus)), crew.graceful_stop()).await;
+                tokio::select! {
+                    biased;
+                    // A worker without VUs may be given some as long as there are iterations.
+                    () = async {
+                        self.pool().drained().await;
+                        crew.dismiss_waiting();
+                        crew.all_left().await;
+                    } => return,
+                    over = crew.sleep_until_unless_steered(self.max_duration, seen) => {
+                        if over {
+                            return self.timed_out.set(true);
+                        }
+                    }
+                }
+            }
+        })
     }
 
     fn dropped(&self, _: &Crew) -> u64 {
-        // A worker without VUs is done at once, while others still work on the pool.
         if !self.timed_out.get() {
             return 0;
         }
@@ -92,21 +112,16 @@ impl Executor for PerVu {
 
     fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()> {
         Box::pin(async {
-            drive(crew, self.vus, self.max_duration).await;
+            crew.set_level(self.vus, Duration::ZERO).await;
+            tokio::select! {
+                biased;
+                () = crew.all_left() => {}
+                () = crew.sleep_until(self.max_duration) => {}
+            }
         })
     }
 
     fn dropped(&self, _: &Crew) -> u64 {
         (self.iterations.saturating_mul(self.vus as u64)).saturating_sub(self.started.get())
-    }
-}
-
-/// All VUs go until they have left, or the time is over: then true.
-async fn drive(crew: &Crew, vus: usize, max_duration: Duration) -> bool {
-    crew.set_level(vus, Duration::ZERO).await;
-    tokio::select! {
-        biased;
-        () = crew.all_left() => false,
-        () = crew.sleep_until(max_duration) => true,
     }
 }

@@ -106,12 +106,16 @@ impl Executor for Limited {
 
     fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()> {
         Box::pin(async {
-            self.allowed_at.set(Some(crew.instant(Duration::ZERO)));
+            self.allowed_at.set(crew.instant(Duration::ZERO));
             tokio::select! {
                 () = self.inner.drive(crew) => {}
                 () = self.admit() => {}
             }
         })
+    }
+
+    fn steered(&self, crew: &Crew) {
+        self.inner.steered(crew);
     }
 
     fn dropped(&self, crew: &Crew) -> u64 {

@@ -25,7 +25,8 @@ use crate::vu::LocalBoxFuture;
 mod arrival;
 mod iterations;
 mod limit;
-mod timer;
+mod schedule;
+pub(super) mod timer;
 mod vus;
 
 /// Leave to start an iteration.
@@ -50,6 +51,10 @@ pub(super) trait Executor {
     /// run is stopped.
     fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()>;
 
+    /// What is wanted of the scenario has changed, or its clock goes on after a pause: [`Crew`] tells. Called while
+    /// [`Executor::drive`] runs, before VUs are woken; what `drive` waits for, it finds out by itself.
+    fn steered(&self, _crew: &Crew) {}
+
     /// How many iterations were due on this worker but will not start, now that its time is over. Called once, after
     /// [`Executor::drive`] ended by itself.
     fn dropped(&self, crew: &Crew) -> u64;
@@ -62,6 +67,8 @@ pub(super) struct Pool {
     remaining: AtomicU64,
     /// How many there were.
     total: u64,
+    /// Whether none is left.
+    drained: watch::Sender<bool>,
     end: watch::Sender<ScenarioEnd>,
 }
 
@@ -75,6 +82,18 @@ struct ScenarioEnd {
 }
 
 impl Pool {
+    /// None is left to start.
+    fn drain(&self) {
+        self.drained.send_if_modified(|drained| !std::mem::replace(drained, true));
+    }
+
+    /// Waits until none is left to start.
+    async fn drained(&self) {
+        if self.drained.subscribe().wait_for(|&drained| drained).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// A worker's last VU of the scenario has ended.
     pub fn worker_ended(&self) {
         self.end.send_modify(|end| {
@@ -105,7 +124,7 @@ pub(super) fn pools(plan: &Plan, part: Part, workers: usize) -> Arc<[Pool]> {
             _ => 0,
         };
         let end = watch::Sender::new(ScenarioEnd { workers, at: None });
-        Pool { remaining: AtomicU64::new(total), total, end }
+        Pool { remaining: AtomicU64::new(total), total, drained: watch::Sender::new(false), end }
     };
     plan.scenarios.iter().enumerate().map(pool).collect()
 }

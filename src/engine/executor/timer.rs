@@ -6,7 +6,7 @@
 use tokio::time::{Instant, sleep_until};
 
 /// Waits for instants.
-pub(super) struct Timer {
+pub(in crate::engine) struct Timer {
     #[cfg(target_os = "linux")]
     kernel: Option<kernel::KernelTimer>,
 }

@@ -33,20 +33,22 @@ impl Endless {
 
 /// So many VUs for so long.
 pub(super) struct Constant {
-    vus: usize,
+    setting: Setting,
+    vus: u32,
     duration: Duration,
     turns: Endless,
 }
 
 impl Constant {
     pub fn new(setting: Setting, vus: u32, duration: Duration) -> Self {
-        Self { vus: setting.share(vus), duration, turns: Endless::new(setting.worker_part) }
+        let turns = Endless::new(setting.worker_part);
+        Self { setting, vus, duration, turns }
     }
 }
 
 impl Executor for Constant {
     fn ready_vus(&self) -> usize {
-        self.vus
+        self.setting.share(self.vus)
     }
 
     fn poll_turn(&self, _: &Rc<Slot>, _: &mut Context<'_>) -> Poll<Option<Turn>> {
@@ -55,8 +57,13 @@ impl Executor for Constant {
 
     fn drive<'a>(&'a self, crew: &'a Crew) -> LocalBoxFuture<'a, ()> {
         Box::pin(async {
-            crew.set_level(self.vus, Duration::ZERO).await;
-            crew.sleep_until(self.duration).await;
+            loop {
+                let seen = crew.steered();
+                crew.set_level(self.setting.share(crew.vus_wanted(self.vus)), crew.graceful_stop()).await;
+                if crew.sleep_until_unless_steered(self.duration, seen).await {
+                    return;
+                }
+            }
         })
     }
 
@@ -102,16 +109,17 @@ impl Executor for Ramping {
             // and every worker goes through the same levels.
             let mut now = Duration::ZERO;
             loop {
-                crew.set_level(self.setting.share(ramp.level_at(now)), self.graceful_ramp_down).await;
-                let Some(next) = ramp.next_change(now) else { break };
-                crew.sleep_until(next).await;
-                now = next;
+                let seen = crew.steered();
+                let level = crew.vus_wanted(ramp.level_at(now));
+                crew.set_level(self.setting.share(level), self.graceful_ramp_down).await;
                 if now >= end {
-                    break;
+                    return;
+                }
+                let next = ramp.next_change(now).unwrap_or(end);
+                if crew.sleep_until_unless_steered(next, seen).await {
+                    now = next;
                 }
             }
-            crew.sleep_until(end).await;
-            crew.set_level(self.setting.share(ramp.level_at(end)), self.graceful_ramp_down).await;
         })
     }
 

@@ -18,6 +18,7 @@ mod executors;
 mod fake;
 mod open;
 mod phases;
+mod steer;
 mod threads;
 
 use fake::{Act, Entry, Fake};
@@ -159,13 +160,21 @@ impl Seen {
 
 /// Runs a plan on paused time, all workers on this thread, with `meanwhile` beside it.
 fn run_with<F: Future<Output = ()> + 'static>(spec: RunSpec, fake: Fake, meanwhile: impl FnOnce(Control) -> F) -> Seen {
+    run_controlled(Control::new(), spec, fake, meanwhile)
+}
+
+fn run_controlled<F: Future<Output = ()> + 'static>(
+    control: Control,
+    spec: RunSpec,
+    fake: Fake,
+    meanwhile: impl FnOnce(Control) -> F,
+) -> Seen {
     let log = fake.log.clone();
     let factory: Arc<dyn VuFactory> = Arc::new(fake);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let local = LocalSet::new();
     let mut events = Vec::new();
     let result = local.block_on(&runtime, async {
-        let control = Control::new();
         let (links, ends) = prepare(&spec, &control);
         for (worker_spec, commands, told) in ends {
             let factory = factory.clone();

@@ -9,7 +9,7 @@ fn rate(rate: f64) -> ArrivalRate {
     ArrivalRate::from_f64(rate).expect("a rate")
 }
 
-fn open(ready: u32, most: u32) -> OpenLoad {
+pub(super) fn open(ready: u32, most: u32) -> OpenLoad {
     OpenLoad {
         time_unit: ms(1_000),
         pre_allocated_vus: ready,
@@ -19,12 +19,12 @@ fn open(ready: u32, most: u32) -> OpenLoad {
     }
 }
 
-fn arrivals(per_second: f64, duration_ms: u64, open: OpenLoad) -> Executor {
+pub(super) fn arrivals(per_second: f64, duration_ms: u64, open: OpenLoad) -> Executor {
     Executor::ConstantArrivalRate { rate: rate(per_second), duration: ms(duration_ms), open }
 }
 
 /// Iterations: (number in the scenario, intended and actual start in milliseconds), by number.
-fn iterations(seen: &Seen) -> Vec<(u64, u64, u64)> {
+pub(super) fn iterations(seen: &Seen) -> Vec<(u64, u64, u64)> {
     let mut all: Vec<(u64, u64, u64)> = seen
         .log
         .iter()
@@ -40,7 +40,7 @@ fn iterations(seen: &Seen) -> Vec<(u64, u64, u64)> {
     all
 }
 
-fn vus_built(seen: &Seen) -> usize {
+pub(super) fn vus_built(seen: &Seen) -> usize {
     seen.log.iter().filter(|entry| matches!(entry, Entry::Built(_))).count()
 }
 
