@@ -136,7 +136,6 @@ pub fn run(address: SocketAddr, options: &serde_json::Value) -> Arc<Report> {
     let script = folder.path().join("known.rhai");
     std::fs::write(&script, "const BASE = env(\"BASE_URL\");\nfn journey() { http::get(BASE); }\n").expect("a script");
     let spec = SessionSpec {
-        verbose: false,
         script: script.display().to_string(),
         layers: vec![Layer { source: Source::Flag, options: options.as_object().expect("a map").clone() }],
         env: BTreeMap::from([("BASE_URL".to_owned(), format!("http://{address}/known"))]),
