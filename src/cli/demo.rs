@@ -4,6 +4,7 @@
 //! error.
 
 use super::exit::Exit;
+use super::signals::Listener;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -74,6 +75,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let threads = config.threads;
     let server = Server::start(config)
         .with_context(|| format!("can't listen on `{}`; choose another address with --listen", args.listen))?;
+    // Before anybody is told that it runs: who then ends it with Ctrl-C gets its closing words.
+    let mut listener = Listener::new().context("can't wait for Ctrl-C")?;
     let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{}", server.base_url()).and_then(|()| stdout.flush()).context("can't write the address")?;
     drop(stdout);
@@ -81,7 +84,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     // Nobody may be reading any more: the server serves all the same.
     let _ = writeln!(stderr, "the demo shop is open ({threads}, seed {}); Ctrl-C closes it", args.seed);
-    wait_for_signal().context("can't wait for Ctrl-C")?;
+    listener.wait();
     let _ = writeln!(stderr, "{}", closing_words(&server.stop()));
     Ok(Exit::Passed)
 }
@@ -96,23 +99,6 @@ fn closing_words(stats: &Stats) -> String {
         count(stats.orders),
         count(stats.uploads),
     )
-}
-
-fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let mut terminate = signal(SignalKind::terminate())?;
-            tokio::select! {
-                interrupted = tokio::signal::ctrl_c() => interrupted,
-                _ = terminate.recv() => Ok(()),
-            }
-        }
-        #[cfg(not(unix))]
-        tokio::signal::ctrl_c().await
-    })
 }
 
 #[cfg(test)]

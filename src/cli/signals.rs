@@ -3,28 +3,48 @@
 use std::io;
 use std::thread;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::engine::Control;
+
+/// Hears the signals from when it is made: none that comes later is lost, or ends the process.
+pub struct Listener {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Listener {
+    /// Takes the signals over from the system.
+    ///
+    /// # Errors
+    /// When the system refuses to hand them over.
+    pub fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::new()?
+        };
+        Ok(Self { runtime, signals })
+    }
+
+    /// Blocks until the next signal; gives its name.
+    pub fn wait(&mut self) -> &'static str {
+        self.runtime.block_on(self.signals.next())
+    }
+}
 
 /// Listens on a thread of its own, for as long as the process lives.
 ///
 /// # Errors
 /// When the system refuses to hand over its signals.
 pub fn stop_on_signals(control: &Control) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let mut listener = Listener::new()?;
     let control = control.clone();
-    let mut signals = {
-        let _entered = runtime.enter();
-        Signals::new()?
-    };
     thread::Builder::new().name("loadr-signals".into()).spawn(move || {
-        runtime.block_on(async {
-            let name = signals.next().await;
-            control.stop(format!("interrupted by {name}"));
-            let name = signals.next().await;
-            control.stop_now(format!("interrupted again by {name}"));
-        });
+        let name = listener.wait();
+        control.stop(format!("interrupted by {name}"));
+        let name = listener.wait();
+        control.stop_now(format!("interrupted again by {name}"));
     })?;
     Ok(())
 }
