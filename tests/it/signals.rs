@@ -9,7 +9,7 @@ use crate::server::{Reply, Server};
 const SHORT: &str = r#"
     const options = #{ vus: 3, duration: 1.h };
     fn journey(vu) {
-        if vu.iteration == 0 { print("begun"); }
+        if vu.iteration == 0 { print(`begun ${vu.id}`); }
         sleep(30.ms);
         check(1, #{ one: |n| n == 1 });
     }
@@ -21,7 +21,7 @@ const SHORT: &str = r#"
 fn the_first_signal_stops_gracefully_and_still_reports() {
     for (signal, name) in [(Signal::INT, "Ctrl-C"), (Signal::TERM, "SIGTERM")] {
         let running = Loadr::script(SHORT).start();
-        running.wait_for_line("begun");
+        (1..=3).for_each(|vu| running.wait_for_line(&format!("begun {vu}")));
         running.signal(signal);
         let ran = running.wait().expect(105);
         assert!(ran.stderr.contains(&format!("stopping: interrupted by {name}\n")), "{ran}");
@@ -30,7 +30,7 @@ fn the_first_signal_stops_gracefully_and_still_reports() {
         let (passed, failed) = ran.rate("checks");
         assert!(passed >= 3 && failed == 0, "{ran}");
         assert_eq!(ran.report().generator.interrupted_iterations, 0, "iterations within their grace are finished");
-        let mut ends: Vec<_> = ran.prints().into_iter().filter(|line| *line != "begun").collect();
+        let mut ends: Vec<_> = ran.prints().into_iter().filter(|line| !line.starts_with("begun")).collect();
         assert_eq!(ends.pop(), Some("teardown"));
         ends.sort_unstable();
         assert_eq!(ends, ["stop 1", "stop 2", "stop 3"]);
@@ -42,11 +42,11 @@ fn the_second_signal_stops_at_once() {
     let server = Server::start(|_| Reply::Stall(Vec::new()));
     let script = r#"
         const options = #{ scenarios: #{ a: #{ executor: "constant-vus", vus: 2, duration: 1.h, graceful_stop: 1.h } } };
-        fn journey() { print("begun"); http::get(env("BASE"), #{ timeout: 1.h }); }
+        fn journey(vu) { print(`begun ${vu.id}`); http::get(env("BASE"), #{ timeout: 1.h }); }
         fn teardown() { print("teardown"); }
     "#;
     let running = Loadr::script(script).var("BASE", server.base()).start();
-    running.wait_for_line("begun");
+    (1..=2).for_each(|vu| running.wait_for_line(&format!("begun {vu}")));
     running.signal(Signal::INT);
     running.wait_for_line("stopping: interrupted by Ctrl-C");
     running.signal(Signal::INT);
