@@ -271,6 +271,19 @@ pub struct Starts {
     rng: Option<fastrand::Rng>,
 }
 
+impl Starts {
+    /// Passes over a start without working out when it is; false when there is none.
+    fn pass(&mut self) -> bool {
+        let is_there = self.curve.area_of(self.reached) < self.curve.area;
+        self.step();
+        is_there
+    }
+
+    fn step(&mut self) {
+        self.reached += u128::from(self.rng.as_mut().map_or(ONE, exponential));
+    }
+}
+
 impl Iterator for Starts {
     type Item = Duration;
 
@@ -285,7 +298,7 @@ impl Iterator for Starts {
             self.piece += 1;
         };
         let at = piece.begin + piece.reach(area - piece.area_before);
-        self.reached += u128::from(self.rng.as_mut().map_or(ONE, exponential));
+        self.step();
         Some(Duration::from_micros(at))
     }
 }
@@ -321,12 +334,17 @@ impl Iterator for PartStarts {
 
     fn next(&mut self) -> Option<(u64, Duration)> {
         let vus = self.places.end.checked_sub(self.places.start).filter(|&vus| vus > 0)?;
+        if self.part.count(self.places.clone()) == 0 {
+            return None;
+        }
         loop {
-            let at = self.starts.next()?;
             let index = self.next;
             self.next += 1;
             if self.part.owns(self.places.start + (self.shift + index) % vus) {
-                return Some((index, at));
+                return self.starts.next().map(|at| (index, at));
+            }
+            if !self.starts.pass() {
+                return None;
             }
         }
     }

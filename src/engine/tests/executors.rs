@@ -202,6 +202,24 @@ fn ten_thousand_vus_all_start_at_once() {
 }
 
 #[test]
+fn ten_thousand_vus_come_and_go_without_a_loss() {
+    let stages = [(30_000, 10_000), (30_000, 0)];
+    let seen = run_paused(plan(2, vec![scenario("s", ramping(0, &stages, 30_000))]), Fake::sleeping(7_000));
+    // VU n joins as the line reaches n, within the millisecond of the clock.
+    for vu in [1, 2_500, 10_000] {
+        let first = seen.starts().iter().find(|start| start.0 == vu).map(|start| start.1);
+        assert_eq!(first, Some(u64::from(vu) * 3), "VU {vu}");
+    }
+    // Whoever joins or leaves in the moment of the tick may be in it or not.
+    for (tick, vus) in [(14, 5_000u64), (29, 10_000)] {
+        let found = seen.ticks()[tick].vus;
+        assert!(found.abs_diff(vus) <= 1, "second {tick}: {found}");
+    }
+    assert_eq!((seen.counter("iterations_interrupted"), seen.end()), (0, &End::Completed));
+    assert_no_vu_is_left(&seen);
+}
+
+#[test]
 fn a_part_of_a_run_has_its_own_vus_only() {
     let part = |index| RunSpec {
         part: Part::new(index, 2).unwrap(),
