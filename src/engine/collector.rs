@@ -275,7 +275,7 @@ impl Collector {
                 (watched.threshold, judgement)
             })
             .collect();
-        let limited = limits.judge();
+        let limited = limits.judge(end.duration);
         let cautions: Vec<String> = limited.iter().map(limits::sentence).collect();
         let verdict = verdict::verdict(&verdict::Evidence {
             store: &store,

@@ -182,8 +182,8 @@ impl Limits {
         self.points.values().map(|point| point.late).sum()
     }
 
-    /// What shaped the result, the gravest first.
-    pub fn judge(&self) -> Vec<GeneratorLimit> {
+    /// What shaped the result of a load of that length, the gravest first.
+    pub fn judge(&self, load: Duration) -> Vec<GeneratorLimit> {
         let mut limits: Vec<GeneratorLimit> = self.failures.iter().map(own_failures).collect();
         limits.extend(self.missing_vus(LimitCause::Dropped, |point| point.dropped));
         limits.extend(self.missing_vus(LimitCause::Late, |point| point.late));
@@ -228,6 +228,11 @@ impl Limits {
             |_| "this machine had less than 5% of its memory left".into(),
             "use fewer VUs, or a machine with more memory",
         ));
+        // The last second of a load is seldom a whole one.
+        let end_s = load.as_secs_f64();
+        for span in limits.iter_mut().flat_map(|limit| &mut limit.spans) {
+            span.to_s = span.to_s.min(end_s.max(span.from_s));
+        }
         limits
     }
 
@@ -344,6 +349,8 @@ mod tests {
 
     const MACHINE: Machine = Machine { worker_cores: 2, cores: 4, memory: Some(1_000) };
 
+    const LOAD: Duration = Duration::from_secs(100);
+
     fn calm() -> GeneratorPoint {
         GeneratorPoint {
             cpu_percent: Some(50.0),
@@ -368,7 +375,7 @@ mod tests {
     }
 
     fn told(limits: &Limits) -> Vec<String> {
-        limits.judge().iter().map(sentence).collect()
+        limits.judge(LOAD).iter().map(sentence).collect()
     }
 
     #[test]
@@ -422,7 +429,7 @@ mod tests {
         ];
         for (spoil, cause, text) in cases {
             let limits = run(60, &[3, 4, 5, 6, 7, 8], spoil);
-            let judged = limits.judge();
+            let judged = limits.judge(LOAD);
             assert_eq!(judged.iter().map(|limit| (limit.cause, limit.seconds)).collect::<Vec<_>>(), [(*cause, 6)]);
             assert_eq!(told(&limits), [*text]);
             // The same for a moment shapes nothing.
@@ -437,8 +444,16 @@ mod tests {
             point.machine_cpu_percent = Some(100.0);
             point.cpu_percent = Some(370.0);
         };
-        let causes: Vec<_> = run(20, &[3, 4, 5], alone).judge().iter().map(|limit| limit.cause).collect();
+        let causes: Vec<_> = run(20, &[3, 4, 5], alone).judge(LOAD).iter().map(|limit| limit.cause).collect();
         assert_eq!(causes, [LimitCause::Cpu]);
+    }
+
+    #[test]
+    fn a_stretch_ends_with_the_load() {
+        let limits = run(5, &[2, 3, 4], |point| point.lag_ms = 101.0);
+        let ends: Vec<f64> =
+            limits.judge(Duration::from_millis(4_100)).iter().map(|limit| limit.spans[0].to_s).collect();
+        assert_eq!(ends, [4.1]);
     }
 
     #[test]
