@@ -20,7 +20,7 @@ fn a_ramp_has_a_plateau_and_stages_of_its_own() {
     let stage = MarkKind::Stage;
     assert_eq!(marks, [(0.0, stage), (2.0, stage), (5.0, stage), (6.0, MarkKind::End)]);
     let told: Vec<_> = seen.ticks().iter().flat_map(|second| &second.marks).map(|mark| mark.at_s).collect();
-    assert_eq!(told, [0.0, 2.0, 5.0]);
+    assert_eq!(told, [0.0, 2.0, 5.0, 6.0]);
 }
 
 #[test]
