@@ -293,12 +293,20 @@ const SECRET_WORDS: [&str; 6] = ["pass", "secret", "token", "key", "auth", "cred
 
 /// The command line without the values of variables that look like secrets.
 fn redacted(args: Vec<String>) -> Vec<String> {
+    let secret = |name: &str| SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word));
+    let mut follows_secret = false;
     args.into_iter()
-        .map(|arg| match arg.split_once('=') {
-            Some((name, _)) if SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word)) => {
-                format!("{name}=***")
+        .map(|arg| {
+            let value_of_secret = std::mem::replace(&mut follows_secret, false);
+            match arg.split_once('=') {
+                _ if value_of_secret => "***".into(),
+                Some((name, _)) if secret(name) => format!("{name}=***"),
+                None if arg.starts_with("--") && secret(&arg) => {
+                    follows_secret = true;
+                    arg
+                }
+                _ => arg,
             }
-            _ => arg,
         })
         .collect()
 }
@@ -309,8 +317,11 @@ mod tests {
 
     #[test]
     fn secrets_are_not_told() {
-        let args = ["run", "-e", "PASSWORD=a=b", "--tag=team=x", "-eApiKey=1", "BASE=http://x"];
+        let args = ["run", "-e", "PASSWORD=a=b", "--tag=team=x", "-eApiKey=1", "--control-token", "t", "BASE=http://x"];
         let shown = redacted(args.map(str::to_owned).to_vec());
-        assert_eq!(shown, ["run", "-e", "PASSWORD=***", "--tag=team=x", "-eApiKey=***", "BASE=http://x"]);
+        assert_eq!(
+            shown,
+            ["run", "-e", "PASSWORD=***", "--tag=team=x", "-eApiKey=***", "--control-token", "***", "BASE=http://x"]
+        );
     }
 }

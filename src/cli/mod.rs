@@ -7,9 +7,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod control;
+pub mod ctl;
 pub mod demo;
 pub mod docs;
 pub mod exit;
+#[cfg(unix)]
+pub mod keys;
 pub mod run;
 pub mod signals;
 
@@ -29,6 +33,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Serve the demo shop, a target to try loadr on.
     Demo(demo::DemoArgs),
+    /// Watch or change a run that was started with `--control`.
+    Ctl(ctl::CtlArgs),
     /// Show what scripts can call.
     Docs(docs::DocsArgs),
 }
@@ -69,6 +75,7 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::Ctl(args) => ctl::run(&args),
         Command::Docs(args) => docs::run(&args),
     };
     exit.into()

@@ -1,16 +1,20 @@
 //! `loadr run`: a journey under load.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde_json::{Map, Value};
 
+use super::control::{self, Board, ControlError, ControlFile, Server, ServerSpec};
 use super::{complain, exit::Exit, signals};
 use crate::engine::{Control, End};
-use crate::output::{self, Look, ProgressOptions, summary};
+use crate::output::live::Legend;
+use crate::output::{self, Look, Named, ProgressOptions, summary};
 use crate::plan::{Layer, Source};
 use crate::session::{Session, SessionEnd, SessionError, SessionSpec};
 use crate::vu::VuError;
@@ -107,6 +111,19 @@ pub struct RunArgs {
     #[arg(long, env = "LOADR_NO_COLOR", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub no_color: bool,
 
+    /// Let the run be watched and changed over HTTP, by `loadr ctl`: where to listen, such as `127.0.0.1:0`
+    #[arg(long, env = "LOADR_CONTROL", value_name = "ADDRESS", help_heading = "Control")]
+    pub control: Option<SocketAddr>,
+    /// What control requests must carry [default: a random one, told on stderr]
+    #[arg(long, env = "LOADR_CONTROL_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = "Control")]
+    pub control_token: Option<String>,
+    /// Write address and token of the control to this file, for its owner alone to read
+    #[arg(long, env = "LOADR_CONTROL_FILE", value_name = "FILE", help_heading = "Control")]
+    pub control_file: Option<PathBuf>,
+    /// Let --control listen where other machines can reach it
+    #[arg(long, env = "LOADR_CONTROL_ALLOW_REMOTE", value_parser = BoolishValueParser::new(), help_heading = "Control")]
+    pub control_allow_remote: bool,
+
     /// How long a request may take
     #[arg(long, env = "LOADR_TIMEOUT", value_name = "D", help_heading = "Requests")]
     pub timeout: Option<String>,
@@ -200,14 +217,20 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
         }
         return Exit::Passed;
     }
-    let spec = match session_spec(args, matches, shown) {
+    let legend = (!args.quiet && output::takes_keys()).then(|| Arc::new(Legend::default()));
+    let mut spec = match session_spec(args, matches, shown, legend.clone()) {
         Ok(spec) => spec,
         Err(message) => {
             complain(&format!("error: {message}"));
             return Exit::InvalidConfig;
         }
     };
-    let control = Control::new();
+    let steered = legend.is_some() || args.control.is_some();
+    let control = if steered { Control::of_growing_run() } else { Control::new() };
+    let board = Arc::new(Board::default());
+    if args.control.is_some() {
+        spec.outputs.push(Named { name: "control".into(), output: board.writer() });
+    }
     let session = match Session::prepare(spec) {
         Ok(session) => session,
         Err(error) => {
@@ -221,7 +244,21 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if let Some(profile) = session.plan().profile.filter(|_| !args.quiet) {
         complain(&profile.explain(session.plan()));
     }
-    match session.run(control) {
+    let controlled = match serve_control(args, &control, &board) {
+        Ok(controlled) => controlled,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            return Exit::InvalidConfig;
+        }
+    };
+    #[cfg(unix)]
+    let keys = legend.and_then(|legend| super::keys::Keys::listen(&control, &legend));
+    let result = session.run(control);
+    // The terminal is as it was before anything is printed; who asks for the run finds it gone.
+    #[cfg(unix)]
+    drop(keys);
+    drop(controlled);
+    match result {
         Ok(end) => {
             anstream::print!("{}", summary::render(&end.outcome.report, &Look::stdout(args.no_color)));
             conclude(&end)
@@ -231,6 +268,24 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
             refusal(&error)
         }
     }
+}
+
+/// Starts the control's HTTP server where one is asked for, and says where it is.
+fn serve_control(
+    args: &RunArgs,
+    control: &Control,
+    board: &Arc<Board>,
+) -> Result<Option<(Server, Option<ControlFile>)>, ControlError> {
+    let Some(address) = args.control else { return Ok(None) };
+    let token = args.control_token.clone().unwrap_or_else(control::random_token);
+    let spec = ServerSpec { address, allow_remote: args.control_allow_remote, token };
+    let server = Server::start(&spec, control.clone(), board.clone())?;
+    let url = server.base_url();
+    let file = args.control_file.as_deref().map(|path| ControlFile::write(path, &url, &spec.token)).transpose()?;
+    // A token that the user has chosen is not to end up in a log.
+    let token = if args.control_token.is_none() { format!(" token {}", spec.token) } else { String::new() };
+    complain(&format!("control at {url}{token}"));
+    Ok(Some((server, file)))
 }
 
 fn refusal(error: &SessionError) -> Exit {
@@ -271,7 +326,12 @@ fn conclude(end: &SessionEnd) -> Exit {
     }
 }
 
-fn session_spec(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Result<SessionSpec, String> {
+fn session_spec(
+    args: &RunArgs,
+    matches: &ArgMatches,
+    shown: Vec<String>,
+    legend: Option<Arc<Legend>>,
+) -> Result<SessionSpec, String> {
     let mut layers = layers(args, matches)?;
     if let Some(path) = &args.config {
         layers.push(Layer { source: Source::ConfigFile, options: config_file(path)? });
@@ -280,7 +340,7 @@ fn session_spec(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Res
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     env.extend(pairs("-e", &args.env)?);
-    let mut outputs = vec![output::progress(ProgressOptions { quiet: args.quiet, no_colour: args.no_color })];
+    let mut outputs = vec![output::progress(ProgressOptions { quiet: args.quiet, no_colour: args.no_color }, legend)];
     for spec in listed(matches, "outputs", &args.outputs, ',') {
         outputs.push(output::open(&spec).map_err(|error| error.to_string())?);
     }

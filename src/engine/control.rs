@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::steer::{SteerError, Steering};
+use super::steer::{Level, SteerError, Steering};
 use crate::plan::Plan;
 use crate::units::Rate;
 use crate::vu::Abort;
@@ -145,6 +145,12 @@ impl Control {
     pub fn stop_by(&self, reason: impl Into<String>, by: &str) {
         self.steering.send_modify(|steering| steering.stop(Instant::now(), by));
         self.stop(reason);
+    }
+
+    /// What is wanted of each scenario now, in the order of the plan; empty before the load begins.
+    #[must_use]
+    pub fn levels(&self) -> Vec<Level> {
+        self.steering.borrow().levels(Instant::now())
     }
 
     /// Whether the run is paused.

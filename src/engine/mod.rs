@@ -47,7 +47,7 @@ mod worker;
 mod tests;
 
 pub use control::{Control, StopCause};
-pub use steer::SteerError;
+pub use steer::{Level, SteerError};
 
 use coordinator::Links;
 use worker::{News, Told, WorkerSpec};

@@ -74,6 +74,17 @@ fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }
 
+/// What is wanted of a scenario at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// Its name.
+    pub name: String,
+    /// Its VUs; of open load the most that it may have.
+    pub vus: u32,
+    /// Of open load, the iterations that are to start a second.
+    pub rate: Option<f64>,
+}
+
 /// The clock by which the load goes: it stands still while the run is paused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoadClock {
@@ -182,6 +193,21 @@ impl Steering {
     /// All changes so far.
     pub fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// What is wanted of each scenario.
+    pub fn levels(&self, now: Instant) -> Vec<Level> {
+        let load_time = self.clock.map(|clock| clock.at(now)).unwrap_or_default();
+        let level = |(subject, wanted): (&Subject, &Wanted)| {
+            let rate =
+                || wanted.rates.last().map_or_else(|| subject.rate_planned(load_time), |&(_, rate)| rate.as_f64());
+            Level {
+                name: subject.name.clone(),
+                vus: wanted.vus.unwrap_or_else(|| subject.vus_planned(load_time)),
+                rate: subject.executor.open().map(|open| rate() / open.time_unit.as_secs_f64()),
+            }
+        };
+        self.subjects.iter().zip(&self.wanted).map(level).collect()
     }
 
     /// Pauses the run; false when it is paused already.

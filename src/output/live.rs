@@ -1,7 +1,7 @@
 //! The live view: a small region at the bottom of the terminal that is redrawn in place, with messages scrolled above it.
 //!
 //! It stays calm: at most four drawings a second, each a single write, lines overwritten rather than cleared first, so
-//! that nothing flickers. It takes no alternate screen, reads no keys and leaves nothing behind: at the end the region is
+//! that nothing flickers. It takes no alternate screen, reads no keys (it only tells which work: [`Legend`]) and leaves nothing behind: at the end the region is
 //! wiped (the summary follows) and the cursor is shown again, also when the view is dropped on the way.
 //!
 //! After a resize the terminal has wrapped the lines that are too long now; how many rows they take is computed from the
@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::line::{Line, Role, flow};
@@ -18,7 +19,7 @@ use super::messages::{self, Allowance};
 use super::terminal::Look;
 use super::{Output, OutputError, text};
 use crate::event::{RunEvent, ScenarioNow, ScenarioState, Second};
-use crate::report::RunInfo;
+use crate::report::{ChangeKind, RunInfo};
 use crate::units::format::{format_bytes, format_count, format_duration, format_latency_ms, format_percent};
 
 /// The least time between two drawings.
@@ -30,6 +31,25 @@ const SCENARIOS: usize = 8;
 /// Kinds of errors that are shown; more are counted.
 const ERRORS: usize = 5;
 
+/// The keys that work, as the view tells them; shared with whoever listens to them.
+#[derive(Debug, Default)]
+pub struct Legend {
+    selected: AtomicUsize,
+}
+
+impl Legend {
+    /// Which scenario the keys are about, in the order of the plan.
+    #[must_use]
+    pub fn selected(&self) -> usize {
+        self.selected.load(Ordering::Relaxed)
+    }
+
+    /// Lets the keys be about another scenario.
+    pub fn select(&self, scenario: usize) {
+        self.selected.store(scenario, Ordering::Relaxed);
+    }
+}
+
 /// What the region shows.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -38,6 +58,9 @@ pub struct State {
     received_per_s: f64,
     sent_per_s: f64,
     stopping: bool,
+    paused: bool,
+    /// The scenario that keys are about, where keys work.
+    selected: Option<usize>,
 }
 
 impl State {
@@ -59,6 +82,8 @@ impl State {
                 self.sent_per_s = per_second(sent, elapsed);
                 self.second = Some(second.clone());
             }
+            RunEvent::Changed(change) if change.what == ChangeKind::Pause => self.paused = true,
+            RunEvent::Changed(change) if change.what == ChangeKind::Resume => self.paused = false,
             RunEvent::Stopping { .. } => self.stopping = true,
             _ => return false,
         }
@@ -103,9 +128,10 @@ fn region(state: &State, look: &Look) -> Vec<Line> {
         return vec![line.with(Role::Dim, "  starting")];
     };
     let mut lines = vec![headline(state, second, look)];
-    lines.extend(scenarios(&second.scenarios, look));
+    lines.extend(scenarios(&second.scenarios, state.selected, look));
     lines.extend(figures(state, second, look));
     lines.extend(errors(second));
+    lines.extend(state.selected.map(|_| keys_line(state.paused, second.scenarios.len())));
     lines
 }
 
@@ -118,6 +144,8 @@ fn headline(state: &State, second: &Second, look: &Look) -> Line {
     line.push(Role::Plain, format_duration(Duration::from_secs(second.elapsed.as_secs())));
     if state.stopping {
         line.push(Role::Warn, "  stopping");
+    } else if state.paused {
+        line.push(Role::Warn, "  paused");
     }
     line.push(Role::Dim, "  ·  ");
     line.push(Role::Plain, format!("{} VUs", count(second.vus)));
@@ -129,7 +157,7 @@ fn headline(state: &State, second: &Second, look: &Look) -> Line {
     line
 }
 
-fn scenarios(scenarios: &[ScenarioNow], look: &Look) -> Vec<Line> {
+fn scenarios(scenarios: &[ScenarioNow], selected: Option<usize>, look: &Look) -> Vec<Line> {
     let names: Vec<_> = scenarios.iter().take(SCENARIOS).map(|scenario| text::clean(&scenario.name)).collect();
     let longest = names.iter().map(|name| text::width(name)).max().unwrap_or(0);
     let name_width = longest.min(look.width / 4).max(4);
@@ -138,8 +166,13 @@ fn scenarios(scenarios: &[ScenarioNow], look: &Look) -> Vec<Line> {
     let mut lines: Vec<Line> = scenarios
         .iter()
         .zip(&names)
-        .map(|(scenario, name)| {
-            scenario_line(scenario, &text::cut_middle(name, name_width), name_width, bar_width, look)
+        .enumerate()
+        .map(|(index, (scenario, name))| {
+            let mark = if selected == Some(index) && scenarios.len() > 1 { "> " } else { "  " };
+            let mut line = Line::new().with(Role::Strong, mark);
+            line.push(Role::Accent, text::cut_middle(name, name_width));
+            line.pad_to(2 + name_width + 2);
+            scenario_line(scenario, line, bar_width, look)
         })
         .collect();
     if scenarios.len() > SCENARIOS {
@@ -149,7 +182,26 @@ fn scenarios(scenarios: &[ScenarioNow], look: &Look) -> Vec<Line> {
     lines
 }
 
-fn scenario_line(scenario: &ScenarioNow, name: &str, name_width: usize, bar_width: usize, look: &Look) -> Line {
+/// What keys do.
+fn keys_line(paused: bool, scenarios: usize) -> Line {
+    let mut keys = vec![("p", if paused { "resume" } else { "pause" }), ("+/-", "10 % more or less")];
+    if scenarios > 1 {
+        keys.push(("Tab", "next scenario"));
+    }
+    keys.push(("q", "stop"));
+    let mut line = Line::new().with(Role::Plain, "  ");
+    for (index, (key, does)) in keys.into_iter().enumerate() {
+        if index > 0 {
+            line.push(Role::Plain, "  ");
+        }
+        line.push(Role::Accent, key);
+        line.push(Role::Dim, format!(" {does}"));
+    }
+    line
+}
+
+/// `line` begins with the scenario's name.
+fn scenario_line(scenario: &ScenarioNow, mut line: Line, bar_width: usize, look: &Look) -> Line {
     let (role, word) = match scenario.state {
         ScenarioState::Waiting => (Role::Dim, "waiting"),
         ScenarioState::Running => (Role::Plain, "running"),
@@ -158,8 +210,6 @@ fn scenario_line(scenario: &ScenarioNow, name: &str, name_width: usize, bar_widt
     };
     let progress = if scenario.progress.is_finite() { scenario.progress.clamp(0.0, 1.0) } else { 0.0 };
     let (full, percent) = ((progress * bar_width as f64) as usize, (progress * 100.0) as u32);
-    let mut line = Line::new().with(Role::Plain, "  ").with(Role::Accent, name);
-    line.pad_to(2 + name_width + 2);
     line.push(Role::Accent, "█".repeat(full));
     line.push(Role::Dim, "░".repeat(bar_width - full));
     line.push(Role::Plain, format!(" {percent:>3}%  "));
@@ -280,6 +330,7 @@ pub struct Live {
     stream: Box<dyn Write + Send>,
     look: Look,
     follows_resizes: bool,
+    legend: Option<Arc<Legend>>,
     state: State,
     allowance: Allowance,
     /// Messages that wait for the next drawing; bounded by the allowance and by the queue in front of this output.
@@ -300,6 +351,7 @@ impl Live {
             stream,
             look,
             follows_resizes: false,
+            legend: None,
             state: State::default(),
             allowance: Allowance::new(10, 20),
             messages: Vec::new(),
@@ -311,10 +363,12 @@ impl Live {
         }
     }
 
-    /// Draws on this process's terminal, and follows when it is resized.
+    /// Draws on this process's terminal, and follows when it is resized. Says what keys do, if there is a legend.
     #[must_use]
-    pub fn on_terminal(stream: Box<dyn Write + Send>, look: Look) -> Self {
+    pub fn on_terminal(stream: Box<dyn Write + Send>, look: Look, legend: Option<Arc<Legend>>) -> Self {
         let mut live = Self::new(stream, look);
+        live.state.selected = legend.as_ref().map(|legend| legend.selected());
+        live.legend = legend;
         live.follows_resizes = true;
         live
     }
@@ -334,6 +388,12 @@ impl Live {
     }
 
     fn draw_when_calm(&mut self, now: Instant) -> Result<(), OutputError> {
+        if let Some(legend) = &self.legend
+            && self.state.selected != Some(legend.selected())
+        {
+            self.state.selected = Some(legend.selected());
+            self.stale = true;
+        }
         let calm = self.drawn_at.is_none_or(|at| now.saturating_duration_since(at) >= CALM);
         if !self.stale || !calm {
             return Ok(());

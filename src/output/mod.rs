@@ -15,6 +15,7 @@
 //! What comes from outside (names, log lines, examples of errors) passes through [`text`] before it reaches a terminal.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::event::RunEvent;
 
@@ -197,15 +198,22 @@ pub struct ProgressOptions {
     pub no_colour: bool,
 }
 
-/// The output for progress that suits stderr: the live region on a terminal, else plain lines.
+/// Whether keys make sense: there is a terminal to press them on, and one to show what they do.
 #[must_use]
-pub fn progress(options: ProgressOptions) -> Named {
+pub fn takes_keys() -> bool {
+    cfg!(unix) && terminal::stderr_can_redraw() && terminal::stdin_is_terminal()
+}
+
+/// The output for progress that suits stderr: the live region on a terminal, with a legend where keys work; else plain
+/// lines.
+#[must_use]
+pub fn progress(options: ProgressOptions, legend: Option<Arc<live::Legend>>) -> Named {
     let look = Look::stderr(options.no_colour);
     let stream = Box::new(io::stderr());
     let output: Box<dyn Output> = if options.quiet {
         Box::new(plain::Plain::quiet(stream))
     } else if terminal::stderr_can_redraw() {
-        Box::new(live::Live::on_terminal(stream, look))
+        Box::new(live::Live::on_terminal(stream, look, legend))
     } else {
         Box::new(plain::Plain::new(stream))
     };

@@ -80,6 +80,12 @@ pub fn stderr_can_redraw() -> bool {
     std::io::stderr().is_terminal() && can_redraw(std::env::var("TERM").ok().as_deref())
 }
 
+/// Whether somebody can press keys.
+#[must_use]
+pub fn stdin_is_terminal() -> bool {
+    std::io::stdin().is_terminal()
+}
+
 fn can_redraw(term: Option<&str>) -> bool {
     term.map_or(cfg!(windows), |term| !term.is_empty() && term != "dumb")
 }

@@ -2,7 +2,7 @@
 //! deeply nested data), and a single allocation far beyond the script's memory.
 //!
 //! Both end the process from where nothing can be unwound, with a message that names the script and the cause, and with
-//! the exit code of a script error. What is done here is safe in a signal handler: `write`, `isatty` and `_exit`.
+//! the exit code of a script error. What is done here is safe in a signal handler: `write`, `isatty`, `tcsetattr` and `_exit`.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -20,6 +20,18 @@ thread_local! {
 
 /// What the process did on a bad memory access before [`install`].
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
+
+/// The terminal's mode when [`remember_terminal`] was first called; none when there was no terminal.
+static TERMINAL: OnceLock<Option<libc::termios>> = OnceLock::new();
+
+/// Lets the end of the process bring the terminal on stdin back to its mode of now.
+pub fn remember_terminal() {
+    TERMINAL.get_or_init(|| {
+        let mut mode = MaybeUninit::<libc::termios>::zeroed();
+        // SAFETY: the structure is valid for the call, and is read only when the call has filled it.
+        unsafe { (libc::tcgetattr(0, mode.as_mut_ptr()) == 0).then(|| mode.assume_init()) }
+    });
+}
 
 /// Names the script that runs on this thread from now on. The text is kept for the life of the process.
 pub fn name_script(name: &str) {
@@ -88,6 +100,9 @@ pub(super) fn out_of_memory(size: usize) {
 fn last_words(parts: &[&str]) -> ! {
     // SAFETY: these functions are async-signal-safe; the pointers are valid for their lengths.
     unsafe {
+        if let Some(Some(mode)) = TERMINAL.get() {
+            libc::tcsetattr(0, libc::TCSANOW, &raw const *mode);
+        }
         if libc::isatty(2) == 1 {
             let show_cursor = b"\x1b[?25h\r\n";
             libc::write(2, show_cursor.as_ptr().cast(), show_cursor.len());
