@@ -27,7 +27,7 @@ docs:
     cargo run --quiet -- docs --markdown > docs/scripting.md.new
     mv docs/scripting.md.new docs/scripting.md
 
-# What a part costs: record, snapshot, bridge, json
+# What a part costs, or whether it is exact: record, snapshot, bridge, json, open, latency
 bench name="record":
     cargo bench --bench {{ name }}
 
