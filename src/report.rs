@@ -27,7 +27,7 @@ pub struct Report {
     pub requests: Vec<RequestSummary>,
     /// Checks by group and name.
     pub checks: Vec<CheckSummary>,
-    /// Thresholds in the order in which they were given.
+    /// Thresholds, by metric.
     pub thresholds: Vec<ThresholdSummary>,
     /// Errors, the most frequent first.
     pub errors: Vec<ErrorSummary>,

@@ -17,6 +17,7 @@ use crate::output::{self, Fanout, Named, OutputError};
 use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
 use crate::report::RunInfo;
 use crate::script::host::{Script, ScriptSpec};
+use crate::units;
 
 mod preflight;
 
@@ -155,9 +156,11 @@ impl Session {
         let announcer = Announcer::new();
         let verbose = spec.verbose;
         let drawn = fastrand::u64(..=u64::from(u32::MAX));
+        let max_memory = init_memory(&spec.layers);
         let load = |seed| {
             let teller = announcer.clone();
             Script::load(ScriptSpec {
+                max_memory,
                 path: spec.script.clone(),
                 env: spec.env.clone(),
                 seed,
@@ -236,14 +239,31 @@ impl Session {
     }
 }
 
+/// What a layer above the script gives for an option.
+fn given<'a>(layers: &'a [Layer], option: &str) -> Option<&'a Value> {
+    layers
+        .iter()
+        .filter(|layer| layer.options.contains_key(option))
+        .max_by_key(|layer| layer.source)?
+        .options
+        .get(option)
+}
+
 /// The seed that a layer above the script gives.
 fn seed_of(layers: &[Layer]) -> Option<u64> {
-    let mut sorted: Vec<_> = layers.iter().collect();
-    sorted.sort_by_key(|layer| layer.source);
-    sorted.iter().rev().find_map(|layer| layer.options.get("seed")).and_then(|seed| match seed {
+    given(layers, "seed").and_then(|seed| match seed {
         Value::String(text) => text.parse().ok(),
         other => other.as_u64(),
     })
+}
+
+/// The memory that a script's init may hold: what a layer above the script gives for all scripts, else what there is.
+fn init_memory(layers: &[Layer]) -> u64 {
+    let given = given(layers, "max_memory").and_then(|bound| match bound {
+        Value::String(text) => units::parse_bytes(text).ok(),
+        other => other.as_u64(),
+    });
+    given.filter(|&bound| bound > 0).unwrap_or_else(memory_to_use)
 }
 
 fn defaults(seed: u64) -> Map<String, Value> {

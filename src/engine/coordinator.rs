@@ -270,7 +270,7 @@ impl Lead {
         if let Some(error) = &error {
             let message = match error {
                 VuError::Timeout { .. } => error.to_string(),
-                _ => format!("teardown failed: {error}"),
+                _ => format!("teardown failed: {}", headline(error)),
             };
             let hint = "what the run made on the target may still be there".into();
             (seconds.on_event)(RunEvent::Warning(Warning { message, hint }));
@@ -518,16 +518,27 @@ fn fill_in(info: RunInfo, plan: &Plan) -> RunInfo {
     RunInfo { seed: plan.seed, vus_max: plan.vus_max(), profile, scenarios: scenarios.collect(), ..info }
 }
 
+/// What failed and where, in one line: the whole diagnostic is told by itself.
+fn headline(error: &VuError) -> String {
+    let text = error.to_string();
+    let mut lines = text.lines();
+    let what = lines.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    match lines.next().and_then(|line| line.trim_start().strip_prefix("--> ")) {
+        Some(place) => format!("{what} ({place})"),
+        None => what,
+    }
+}
+
 /// What else kept the run from its plan, in words.
 fn failure(end: &End, teardown_error: Option<&VuError>, plan: &Plan) -> Option<String> {
     match end {
-        End::SetupFailed(error) => Some(format!("setup failed: {error}")),
+        End::SetupFailed(error) => Some(format!("setup failed: {}", headline(error))),
         End::SetupTimeout => Some(format!("setup took longer than {:?}", plan.setup_timeout)),
-        End::VusFailed(error) => Some(format!("the virtual users can't be made: {error}")),
+        End::VusFailed(error) => Some(format!("the virtual users can't be made: {}", headline(error))),
         End::Broken(why) => Some(why.clone()),
         _ => teardown_error.map(|error| match error {
             VuError::Timeout { .. } => format!("teardown took longer than {:?}", plan.teardown_timeout),
-            _ => format!("teardown failed: {error}"),
+            _ => format!("teardown failed: {}", headline(error)),
         }),
     }
 }

@@ -42,6 +42,8 @@ pub struct ScriptSpec {
     pub seed: u64,
     /// Where `print` and `log` write to.
     pub log: LogSink,
+    /// The most memory that its init may hold, in bytes.
+    pub max_memory: u64,
 }
 
 /// A script that was read, compiled and looked at: its init ran once.
@@ -57,8 +59,7 @@ pub struct Script {
     pub catalogue: Arc<Catalogue>,
 }
 
-/// How much memory and time an init may take: it reads data files, so more than a VU.
-const INIT_MEMORY: u64 = 8 << 30;
+/// How much time an init may take: it reads data files, so more than an iteration.
 const INIT_TIME: Duration = Duration::from_secs(60);
 
 impl Script {
@@ -74,7 +75,7 @@ impl Script {
         let shared =
             Arc::new(Shared { base_dir, seed: spec.seed, data: DataPool::default(), env: spec.env, log: spec.log });
         let context = HostContext::new(shared.clone());
-        let mut budget = Budget::new(INIT_MEMORY, INIT_MEMORY, INIT_TIME, Arc::new(AtomicBool::new(false)));
+        let mut budget = Budget::new(spec.max_memory, spec.max_memory, INIT_TIME, Arc::new(AtomicBool::new(false)));
         budget.init = true;
         let pool = StackPool::new();
         let program = Program::load(&context, &spec.path, &sources, &pool, &budget).map_err(render)?;
@@ -188,7 +189,7 @@ impl VuFactory for ScriptFactory {
         let context = HostContext::for_worker(self.script.shared.clone(), recorder.clone(), series, http, seat.epoch);
         let pool = StackPool::new();
         let worker_memory = self.max_memory / seat.workers.max(1) as u64;
-        let mut init = Budget::new(INIT_MEMORY, INIT_MEMORY, INIT_TIME, seat.hard_stop.clone());
+        let mut init = Budget::new(self.max_memory, self.max_memory, INIT_TIME, seat.hard_stop.clone());
         init.init = true;
         let script = &self.script;
         let program = Program::load(&context, &script.path, &script.sources, &pool, &init)

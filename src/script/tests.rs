@@ -34,6 +34,7 @@ fn load(files: &[(&str, &str)]) -> Result<(Script, Arc<Mutex<Vec<String>>>, temp
     let path = directory.path().join("main.rhai").display().to_string();
     let strip = format!("{}/", directory.path().display());
     let script = Script::load(ScriptSpec {
+        max_memory: 1 << 40,
         path,
         env: BTreeMap::from([("COLOUR".to_owned(), "red".to_owned())]),
         seed: 7,

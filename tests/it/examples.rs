@@ -52,6 +52,7 @@ fn run(script: &str, directory: &Path, base_url: &str) -> Result<(), String> {
     let log = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&log);
     let script = Script::load(ScriptSpec {
+        max_memory: 1 << 40,
         path: path.display().to_string(),
         env: BTreeMap::from([("BASE_URL".to_owned(), base_url.to_owned())]),
         seed: 1,

@@ -49,6 +49,7 @@ fn run_file(path: &Path, iterations: u64) -> Ran {
     let log = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&log);
     let script = Script::load(ScriptSpec {
+        max_memory: 1 << 40,
         path: path.display().to_string(),
         env: BTreeMap::from([("BASE_URL".to_owned(), server.base_url())]),
         seed: 1,

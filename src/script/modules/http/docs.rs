@@ -8,17 +8,17 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         signature: "http::get(url) -> Response",
         summary: "Asks for a URL.",
         parameters: &[("url", "An absolute `http` or `https` URL.")],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/health`);\n    assert_eq(res.status, 200);\n}",
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth`, `discard_body`, `throw`.",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth`, `discard_body`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/status/404`, #{ name: \"missing\", expected: 404, headers: #{ \"X-Trace\": \"1\" }, timeout: 5.s });\n    assert_eq(res.expected, true);\n}",
     },
     FunctionDoc {
@@ -28,7 +28,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::head(`${BASE}/health`).body, \"\");\n}",
     },
     FunctionDoc {
@@ -38,7 +38,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::options(`${BASE}/health`);\n    assert_eq(res.error, \"\");\n}",
     },
     FunctionDoc {
@@ -52,7 +52,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::post(`${BASE}/anything`, #{ items: [1, 2] });\n    assert_eq(res.json(\"method\"), \"POST\");\n}",
     },
     FunctionDoc {
@@ -66,7 +66,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::put(`${BASE}/anything`, \"text\");\n    assert_eq(res.json(\"method\"), \"PUT\");\n}",
     },
     FunctionDoc {
@@ -80,7 +80,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::patch(`${BASE}/anything`, #{ price: 2 });\n    assert_eq(res.json(\"method\"), \"PATCH\");\n}",
     },
     FunctionDoc {
@@ -94,7 +94,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::delete(`${BASE}/anything`);\n    assert_eq(res.json(\"method\"), \"DELETE\");\n}",
     },
     FunctionDoc {
@@ -108,7 +108,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::del(`${BASE}/anything`).json(\"method\"), \"DELETE\");\n}",
     },
     FunctionDoc {
@@ -123,7 +123,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::request(\"GET\", `${BASE}/health`).status, 200);\n}",
     },
     FunctionDoc {
@@ -133,7 +133,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             "requests",
             "URLs, arrays `[method, url, body, params]`, or maps `#{ method, url, body, params }`.",
         )],
-        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throw: true`; else the response has status 0 and an `error`.",
+        errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let all = http::batch(#{ home: `${BASE}/`, item: [\"GET\", `${BASE}/item/1`] });\n    assert_eq(all.item.status, 200);\n    let list = http::batch([`${BASE}/item/1`, `${BASE}/item/2`]);\n    assert_eq(list.len(), 2);\n}",
     },
     FunctionDoc {

@@ -118,7 +118,7 @@ pub fn prepare(
 
 /// The parameters that a request takes.
 const PARAMS: [&str; 10] =
-    ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throw"];
+    ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throws"];
 
 fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
     for (key, value) in params {
@@ -151,7 +151,9 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
                 prepared.request.discard_body =
                     value.as_bool().map_err(|_| wrong("discard_body", "true or false", &value))?;
             }
-            "throw" => prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?,
+            "throw" | "throws" => {
+                prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
+            }
             unknown => {
                 let near = units::nearest(unknown, PARAMS);
                 let hint = near.map_or_else(
