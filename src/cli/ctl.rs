@@ -223,8 +223,8 @@ mod tests {
         });
         assert_eq!(
             describe(&status),
-            "paused  1m05s  3 of 10 VUs  1,200 iterations  4,800 requests, 2 failed  71/s\n  \
-             shop  constant-arrival-rate  running  25%  3 of 10 VUs  2.5/s  1,200 iterations"
+            "paused  1m5s  3 of 10 VUs  1200 iterations  4800 requests, 2 failed  71/s\n  \
+             shop  constant-arrival-rate  running  25%  3 of 10 VUs  2.5/s  1200 iterations"
         );
     }
 

@@ -7,6 +7,7 @@
 mod bombs;
 mod check_group_metrics;
 mod cli;
+mod control;
 mod data;
 mod diagnostics;
 mod examples;
