@@ -142,10 +142,10 @@ fn an_error_in_an_imported_file_is_told_with_its_text_and_the_way_there() {
 #[test]
 fn setup_and_teardown_that_fail() {
     let ran = Loadr::script("fn setup() {\n    throw \"no database\";\n}\nfn journey() {}").run().expect(107);
-    assert!(ran.verdict().starts_with("FAILED: setup failed: error: no database"), "{ran}");
+    assert!(ran.verdict().starts_with("FAILED: setup failed: no database (script.rhai:2:5)"), "{ran}");
     let script = "fn journey() { check(1, #{ one: |n| n == 1 }); }\nfn teardown() { throw \"left over\"; }";
     let ran = Loadr::script(script).run().expect(107);
-    assert!(ran.verdict().starts_with("FAILED: teardown failed: error: left over"), "{ran}");
+    assert!(ran.verdict().starts_with("FAILED: teardown failed: left over (script.rhai:2:"), "{ran}");
     assert!(ran.stderr.contains("script.rhai:2:"), "{ran}");
 }
 
