@@ -42,6 +42,20 @@ fn at_80_columns() {
 }
 
 #[test]
+fn keys_are_told_where_they_work() {
+    let mut state = state([sample::second(3), sample::second(4)]);
+    assert!(!shown(&state, &look(80)).contains("q stop"), "nobody listens to keys");
+    state.selected = Some(1);
+    let screen = shown(&state, &look(80));
+    assert!(screen.contains("\n  shoppers") && screen.contains("\n> warm-up"), "{screen}");
+    assert!(screen.ends_with("\n  p pause  +/- 10 % more or less  Tab next scenario  q stop"), "{screen}");
+    let change = sample::rich_report().series.events.swap_remove(0);
+    assert!(state.apply(&RunEvent::Changed(change)));
+    let screen = shown(&state, &look(80));
+    assert!(screen.contains("4s  paused  ·") && screen.contains("\n  p resume"), "{screen}");
+}
+
+#[test]
 fn at_120_columns() {
     insta::assert_snapshot!(shown(&state([sample::second(3), sample::second(4)]), &look(120)), @r"
     shop.rhai  4s  ·  80 VUs  ·  244 iterations, 1 failed
