@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ::http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
-    COOKIE, HOST, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+    COOKIE, HOST, LOCATION, TRANSFER_ENCODING,
 };
 use ::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use super::body::{Body, Outgoing};
 use super::connection::{Connection, Opening};
 use super::cookies::Jar;
 use super::dns::Resolver;
+use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::pool::Pool;
 use super::target::{self, Origin, Target, Targets};
@@ -179,7 +180,7 @@ impl Client {
         };
         loop {
             let mut exchange = self.exchange(&mut hop).await;
-            if exchange.headers.contains_key(SET_COOKIE) {
+            if exchange.headers.sets_cookies() {
                 self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
             }
             let location = redirect_of(&exchange).filter(|_| redirects_max > 0 && exchange.error.is_none());
@@ -420,7 +421,7 @@ impl Exchange {
             method: request.method.clone(),
             url: request.url.clone(),
             status: 0,
-            headers: HeaderMap::new(),
+            headers: Headers::default(),
             body: Bytes::new(),
             timings: Timings::default(),
             reused: false,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ::http::{HeaderMap, Method};
+use ::http::Method;
 use bytes::Bytes;
 
 use crate::fault::Fault;
@@ -18,6 +18,7 @@ mod connection;
 pub mod cookies;
 pub mod decode;
 mod dns;
+pub mod headers;
 pub mod http;
 mod http1;
 mod pool;
@@ -29,6 +30,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use headers::Headers;
 use target::Target;
 
 /// How long each phase of an exchange took; zero where it did not happen.
@@ -68,7 +70,7 @@ pub struct Exchange {
     /// The status; 0 when there was no response.
     pub status: u16,
     /// The response's headers.
-    pub headers: HeaderMap,
+    pub headers: Headers,
     /// The body as it came, not decompressed; empty when it was discarded.
     pub body: Bytes,
     /// The phases.

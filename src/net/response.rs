@@ -5,14 +5,15 @@
 
 use std::mem::MaybeUninit;
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ::http::Method;
+use ::http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SET_COOKIE, TRANSFER_ENCODING};
 use bytes::Bytes;
 
+use super::headers::Headers;
 use crate::fault::Fault;
 
 /// How many headers a response may have.
-const HEADERS_MAX: usize = 100;
+pub(super) const HEADERS_MAX: usize = 100;
 
 /// How long a response's head, or a chunked body's trailer, may be, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 256 * 1024;
@@ -34,7 +35,7 @@ pub(super) struct Head {
     pub(super) status: u16,
     /// Whether it is HTTP/1.0.
     pub(super) old: bool,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     pub(super) framing: Framing,
     /// Whether the connection stays open after the body, as far as the head says.
     pub(super) keeps_alive: bool,
@@ -81,17 +82,8 @@ pub(super) fn parse_head(bytes: &[u8], method: &Method, body_max: u64) -> Result
         _ => length,
     };
     let shared = Bytes::copy_from_slice(&bytes[..taken]);
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
-    for header in &*parsed.headers {
-        let name = HeaderName::from_bytes(header.name.as_bytes());
-        let at = header.value.as_ptr().addr() - bytes.as_ptr().addr();
-        let value = HeaderValue::from_maybe_shared(shared.slice(at..at + header.value.len()));
-        match (name, value) {
-            (Ok(name), Ok(value)) => drop(headers.append(name, value)),
-            _ => return Err(malformed(format!("the response's header `{}` is no HTTP", header.name))),
-        }
-    }
-    let keeps_alive = framing != Framing::Close && status != 101 && keeps_alive(old, &headers);
+    let keeps_alive = framing != Framing::Close && status != 101 && keeps_alive(old, parsed.headers);
+    let headers = Headers::new(shared.slice(..length), named(parsed.headers, &SET_COOKIE).next().is_some());
     let body = shared.slice(length..);
     Ok(Some((length, Head { status, old, headers, framing, keeps_alive, body })))
 }
@@ -135,14 +127,17 @@ fn parse_length(digits: &[u8]) -> Option<u64> {
     if all_digits { std::str::from_utf8(digits).ok()?.parse().ok() } else { None }
 }
 
-fn keeps_alive(old: bool, headers: &HeaderMap) -> bool {
-    let says = |token: &str| {
-        headers
-            .get_all(CONNECTION)
-            .iter()
-            .any(|value| value.to_str().is_ok_and(|v| v.split(',').any(|part| part.trim().eq_ignore_ascii_case(token))))
+/// The values of all headers of that name.
+fn named<'a>(headers: &'a [httparse::Header<'_>], name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name.as_str())).map(|header| header.value)
+}
+
+fn keeps_alive(old: bool, headers: &[httparse::Header<'_>]) -> bool {
+    let says = |token: &[u8]| {
+        named(headers, &CONNECTION)
+            .any(|value| value.split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token)))
     };
-    if old { says("keep-alive") } else { !says("close") }
+    if old { says(b"keep-alive") } else { !says(b"close") }
 }
 
 /// Where in a chunked body one is.

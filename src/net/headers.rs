@@ -1,0 +1,82 @@
+//! A response's headers: kept as they came, and made into a map when somebody looks at them.
+//!
+//! Most responses of a load test are looked at by their status and body alone. The few headers that the client itself
+//! needs are read from the wire's bytes; making the map costs about as much as the rest of parsing a response.
+
+use std::cell::OnceCell;
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+
+use super::response::HEADERS_MAX;
+
+/// Headers of a response. Reads as a [`HeaderMap`].
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    /// The head as it came, status line included; empty when there was none.
+    head: Bytes,
+    sets_cookies: bool,
+    map: OnceCell<HeaderMap>,
+}
+
+impl Headers {
+    /// Of a head that was parsed before.
+    pub(super) fn new(head: Bytes, sets_cookies: bool) -> Self {
+        Self { head, sets_cookies, map: OnceCell::new() }
+    }
+
+    /// Whether there is a `Set-Cookie` among them, without looking at the others.
+    #[must_use]
+    pub fn sets_cookies(&self) -> bool {
+        self.sets_cookies
+    }
+}
+
+impl Deref for Headers {
+    type Target = HeaderMap;
+
+    fn deref(&self) -> &HeaderMap {
+        self.map.get_or_init(|| parse(&self.head))
+    }
+}
+
+/// The head has been parsed before, by the same rules: what can't be read is left out.
+fn parse(head: &Bytes) -> HeaderMap {
+    let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    if head.is_empty() || parser.parse_response_with_uninit_headers(&mut parsed, head, &mut slots).is_err() {
+        return HeaderMap::new();
+    }
+    let mut map = HeaderMap::with_capacity(parsed.headers.len());
+    for header in &*parsed.headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(header.value));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_is_made_of_what_came() {
+        let head = Bytes::from_static(b"HTTP/1.1 200 OK\r\nX-Two: a\r\nx-two: b\r\nEmpty:\r\nOdd: \xfc\r\n\r\n");
+        let headers = Headers::new(head, false);
+        assert_eq!(headers.get_all("x-two").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(headers["empty"], "");
+        assert_eq!(headers["odd"].as_bytes(), b"\xfc");
+        assert_eq!(headers.len(), 4);
+    }
+
+    #[test]
+    fn no_head_has_no_headers() {
+        assert!(Headers::default().is_empty());
+    }
+}
