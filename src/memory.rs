@@ -12,6 +12,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 
+use libmimalloc_sys as sys;
 use mimalloc::MiMalloc as Below;
 
 thread_local! {
@@ -66,12 +67,24 @@ fn account(size: usize, freed: usize) {
     LIVE.set(live);
 }
 
-// SAFETY: every call is handed to the allocator below unchanged; counting touches thread-local cells without
-// destructors, which never allocates.
+/// Whether mimalloc places a block of this layout rightly without being told its alignment: all blocks larger than 8 bytes
+/// stand on multiples of 16 (`MI_MAX_ALIGN_SIZE`). Its aligned calls look for a free block of just the right size first, and
+/// take a larger one, at many times the cost, whenever the first one happens not to be free.
+#[inline]
+const fn placed(layout: Layout) -> bool {
+    layout.align() <= 8 || (layout.align() == 16 && layout.size() > 8)
+}
+
+// SAFETY: every call is handed to the allocator below, with its alignment where that is not implied; what one of its
+// functions allocates, any other may free. Counting touches thread-local cells without destructors, which never allocates.
 unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         account(layout.size(), 0);
+        if placed(layout) {
+            // SAFETY: any size may be asked for.
+            return unsafe { sys::mi_malloc(layout.size()) }.cast();
+        }
         // SAFETY: the caller's contract is the allocator's below.
         unsafe { Below.alloc(layout) }
     }
@@ -86,6 +99,10 @@ unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         account(layout.size(), 0);
+        if placed(layout) {
+            // SAFETY: any size may be asked for.
+            return unsafe { sys::mi_zalloc(layout.size()) }.cast();
+        }
         // SAFETY: the caller's contract is the allocator's below.
         unsafe { Below.alloc_zeroed(layout) }
     }
@@ -93,6 +110,10 @@ unsafe impl GlobalAlloc for Counting {
     #[inline]
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         account(size, layout.size());
+        if placed(layout) && size > 8 {
+            // SAFETY: the pointer is the allocator's, by the caller's contract.
+            return unsafe { sys::mi_realloc(pointer.cast(), size) }.cast();
+        }
         // SAFETY: the caller's contract is the allocator's below.
         unsafe { Below.realloc(pointer, layout, size) }
     }
@@ -101,6 +122,29 @@ unsafe impl GlobalAlloc for Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_stand_where_their_layout_wants_them() {
+        for align in [1, 2, 4, 8, 16, 32, 64, 4096] {
+            for size in (1..200).chain([1_000, 1_032, 5_000, 70_000]) {
+                let layout = Layout::from_size_align(size, align).expect("a layout");
+                let blocks: Vec<_> = (0..20)
+                    .map(|_| {
+                        // SAFETY: the layout's size is not zero.
+                        let block = unsafe { ALLOCATOR.alloc(layout) };
+                        // SAFETY: the block was allocated with this layout, and the new size is not zero.
+                        unsafe { ALLOCATOR.realloc(block, layout, size + 24) }
+                    })
+                    .collect();
+                let layout = Layout::from_size_align(size + 24, align).expect("a layout");
+                for block in blocks {
+                    assert_eq!(block.addr() % align, 0, "{size} bytes at a multiple of {align}");
+                    // SAFETY: the block was reallocated to this layout.
+                    unsafe { ALLOCATOR.dealloc(block, layout) };
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_allocated_and_freed_is_counted() {
