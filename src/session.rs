@@ -91,9 +91,8 @@ impl Announcer {
             Announcing::Early(_) | Announcing::Over => {}
             Announcing::Running(fanout) => {
                 fanout.send(&event);
-                for warning in fanout.take_warnings() {
-                    fanout.send(&RunEvent::Warning(warning));
-                }
+                // Whoever watches was told; what still counts at the end is told there again.
+                fanout.take_told();
             }
         }
     }
@@ -117,8 +116,8 @@ impl Announcer {
     }
 }
 
-/// How long outputs may take to write what they hold when the run is over.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long outputs may take at most to write what they hold when the run is over; most ask for less.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that is ready to begin.
 pub struct Session {

@@ -11,13 +11,16 @@
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
 //!
+//! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
+//!
 //! To add a format, write a file with an `Output`, add a line to [`FORMATS`], and let the compliance test run over it.
 //! What comes from outside (names, log lines, examples of errors) passes through [`text`] before it reaches a terminal.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::event::RunEvent;
+use crate::event::{RunEvent, Warning};
 
 #[cfg(test)]
 mod compliance;
@@ -25,8 +28,10 @@ pub mod fanout;
 pub mod json;
 pub mod line;
 pub mod live;
+pub mod merge;
 pub mod messages;
 pub mod plain;
+pub mod push;
 #[cfg(test)]
 mod sample;
 pub mod summary;
@@ -61,12 +66,27 @@ pub trait Output: Send {
         Ok(())
     }
 
+    /// What whoever watches the run should know and was not told yet: that a receiver is gone, that rows began to be lost.
+    /// Asked after each event and while idle; each trouble is told once, when it begins.
+    fn take_warnings(&mut self) -> Vec<Warning> {
+        Vec::new()
+    }
+
+    /// How long it may take to finish when the run is over.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
     /// Ends its work: what is held back is written. An output that stores the report has done so at `RunEvent::Ended`.
     ///
     /// # Errors
-    /// When what was held back can't be written.
+    /// When what was held back can't be written. [`OutputError::Lost`] says that a part of it was lost on the way: that is
+    /// told, and is no failure of the run.
     fn finish(self: Box<Self>) -> Result<(), OutputError>;
 }
+
+/// How long an output usually may take to finish when the run is over.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why an output can't do its work.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +117,17 @@ pub enum OutputError {
         /// What its destination is.
         placeholder: &'static str,
     },
+    /// A receiver can't be reached, or does not want what it is sent.
+    #[error("receiver `{receiver}` {problem}")]
+    Receiver {
+        /// Its address, without secrets.
+        receiver: String,
+        /// What is wrong, as the rest of a sentence: `can't be reached: connection refused`.
+        problem: String,
+    },
+    /// Not all rows arrived: how many did not, and why.
+    #[error("{0}")]
+    Lost(String),
     /// The report could not be turned into a document.
     #[error("can't turn the report into JSON for `{destination}`: {source}")]
     Serialise {
