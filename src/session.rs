@@ -320,6 +320,7 @@ fn redacted(args: Vec<String>) -> Vec<String> {
             match arg.split_once('=') {
                 _ if value_of_secret => "***".into(),
                 Some((name, _)) if secret(name) => format!("{name}=***"),
+                Some(_) => output::spec::shown(&arg),
                 None if arg.starts_with("--") && secret(&arg) => {
                     follows_secret = true;
                     arg
@@ -336,11 +337,31 @@ mod tests {
 
     #[test]
     fn secrets_are_not_told() {
-        let args = ["run", "-e", "PASSWORD=a=b", "--tag=team=x", "-eApiKey=1", "--control-token", "t", "BASE=http://x"];
+        let args = [
+            "run",
+            "-e",
+            "PASSWORD=a=b",
+            "--tag=team=x",
+            "-eApiKey=1",
+            "--control-token",
+            "t",
+            "BASE=http://x",
+            "csv=x?token=t",
+        ];
         let shown = redacted(args.map(str::to_owned).to_vec());
         assert_eq!(
             shown,
-            ["run", "-e", "PASSWORD=***", "--tag=team=x", "-eApiKey=***", "--control-token", "***", "BASE=http://x"]
+            [
+                "run",
+                "-e",
+                "PASSWORD=***",
+                "--tag=team=x",
+                "-eApiKey=***",
+                "--control-token",
+                "***",
+                "BASE=http://x",
+                "csv=x?token=***"
+            ]
         );
     }
 }
