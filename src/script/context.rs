@@ -8,12 +8,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rhai::Dynamic;
 
+use super::calls::Calls;
 use super::modules::data::DataPool;
 use super::series::SeriesTable;
 use crate::event::{LogLevel, LogLine};
@@ -158,6 +159,8 @@ struct Inner {
     metrics: Metrics,
     http: Option<HttpContext>,
     epoch: Instant,
+    /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
+    calls: RefCell<Weak<Calls>>,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -186,7 +189,15 @@ impl HostContext {
 
     fn build(shared: Arc<Shared>, metrics: Metrics, http: Option<HttpContext>, epoch: Instant) -> Self {
         let vu = RefCell::new(Rc::new(VuContext::new(0, shared.seed, Rc::default(), None)));
-        Self(Rc::new(Inner { shared, phase: Cell::new(Phase::Init), vu, metrics, http, epoch }))
+        Self(Rc::new(Inner {
+            shared,
+            phase: Cell::new(Phase::Init),
+            vu,
+            metrics,
+            http,
+            epoch,
+            calls: RefCell::default(),
+        }))
     }
 
     /// The VU whose code is running.
@@ -199,6 +210,17 @@ impl HostContext {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.0.phase.get()
+    }
+
+    /// Calls into the script; none while its init runs.
+    #[must_use]
+    pub fn calls(&self) -> Option<Rc<Calls>> {
+        self.0.calls.borrow().upgrade()
+    }
+
+    /// The script is ready to be called.
+    pub fn set_calls(&self, calls: &Rc<Calls>) {
+        self.0.calls.replace(Rc::downgrade(calls));
     }
 
     /// What all workers share.

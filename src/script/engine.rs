@@ -9,18 +9,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rhai::packages::{Package, StandardPackage};
-use rhai::{
-    AST, Caches, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, ImmutableString, Module, OptimizationLevel,
-    Scope,
-};
+use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, ImmutableString, Module, OptimizationLevel, Scope};
 use rustc_hash::FxHashMap;
 
 use super::bridge::guard::{self, Budget};
 use super::bridge::stack::StackPool;
 use super::bridge::{self, Ending, Surroundings, fault};
+use super::calls::Calls;
 use super::context::{HostContext, Phase, VuContext};
-use super::error::{CLOSURE_PREFIX, ClosureFiles, Diagnostic, Sources, Vocabulary};
+use super::error::{ClosureFiles, Diagnostic, Sources, Vocabulary};
 use super::modules::{self, FunctionDoc};
+use super::rename::{Renames, is_written};
 use super::source::{Resolver, SharedResolver};
 use crate::plan::Function;
 
@@ -37,6 +36,7 @@ type Constants = Rc<RefCell<FxHashMap<ImmutableString, Dynamic>>>;
 pub struct Program {
     engine: Engine,
     ast: AST,
+    calls: Rc<Calls>,
     constants: Constants,
     name: String,
     sources: Sources,
@@ -80,12 +80,14 @@ impl Program {
         };
         let constants = Constants::default();
         let closures = ClosureFiles::default();
-        let mut engine = new_engine(context, sources, &constants, &closures);
-        let mut ast = engine.compile(&*text).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
+        let renames = Renames::default();
+        let mut engine = new_engine(context, sources, &constants, &closures, &renames);
+        let mut ast =
+            renames.isolate(&engine, &text, 0).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
         let functions: Vec<_> = ast
             .iter_functions()
-            .filter(|function| !function.name.starts_with(CLOSURE_PREFIX))
+            .filter(|function| is_written(function.name))
             .map(|function| Function { name: function.name.to_owned(), params: function.params.len() })
             .collect();
         closures.insert(ast.iter_functions().map(|function| function.name), name);
@@ -137,12 +139,23 @@ impl Program {
                 return Err(Box::new(diagnostic));
             }
             let names = module.iter_script_fn_info().map(|(_, _, function, _, _)| function);
-            let names = names.filter(|function| !function.starts_with(CLOSURE_PREFIX));
+            let names = names.filter(|function| is_written(function));
             vocabulary.functions.extend(names.map(|function| format!("{alias}::{function}")));
             engine.register_static_module(alias.as_str(), module);
         }
         drop(scope);
-        Ok(Self { engine, ast, constants, name: name.to_owned(), sources: sources.clone(), vocabulary, functions })
+        let calls = Rc::new(Calls::new(&ast));
+        context.set_calls(&calls);
+        Ok(Self {
+            engine,
+            ast,
+            calls,
+            constants,
+            name: name.to_owned(),
+            sources: sources.clone(),
+            vocabulary,
+            functions,
+        })
     }
 
     /// The value of a constant of the script's top level.
@@ -167,9 +180,8 @@ impl Program {
     ///
     /// # Errors
     /// What the script threw.
-    pub fn call(&self, function: &str, arguments: impl FuncArgs) -> Result<Dynamic, Box<EvalAltResult>> {
-        let options = CallFnOptions::new().eval_ast(false).rewind_scope(false);
-        self.engine.call_fn_with_options(options, &mut Scope::new(), &self.ast, function, arguments)
+    pub fn call(&self, function: &str, arguments: Vec<Dynamic>) -> Result<Dynamic, Box<EvalAltResult>> {
+        self.calls.function(&self.engine, function, arguments)
     }
 
     /// Runs `work` with the engine as the script's init runs: it may call closures of the script, and may not wait.
@@ -227,14 +239,21 @@ impl Program {
 }
 
 /// An engine with everything that scripts can call.
-fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, closures: &ClosureFiles) -> Engine {
+fn new_engine(
+    context: &HostContext,
+    sources: &Sources,
+    constants: &Constants,
+    closures: &ClosureFiles,
+    renames: &Renames,
+) -> Engine {
     let mut engine = Engine::new_raw();
     engine.register_global_module(standard_library());
     // Higher levels panic on an assignment to a constant's property, and run host functions while compiling.
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_max_call_levels(MAX_CALL_LEVELS);
     engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
-    engine.set_module_resolver(SharedResolver(Resolver::new(sources.clone(), closures.clone())));
+    engine.set_module_resolver(SharedResolver(Resolver::new(sources.clone(), closures.clone(), renames.clone())));
+    renames.install(&mut engine);
     engine.on_progress(|_| if guard::check() { None } else { Some(Dynamic::UNIT) });
     let constants = constants.clone();
     #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rhai::{EvalAltResult, ParseError, Position};
 use rustc_hash::FxHashMap;
 
+use super::rename;
 use crate::units;
 
 /// The error that a host function gives to its script: a lowercase sentence that names what was wrong.
@@ -276,7 +277,7 @@ impl Diagnostic {
 
 /// Rhai names closures `anon$0123abcd`.
 fn function_name(name: &str) -> String {
-    if name.starts_with(CLOSURE_PREFIX) { "a closure".to_owned() } else { name.to_owned() }
+    if name.starts_with(CLOSURE_PREFIX) { "a closure".to_owned() } else { rename::written(name).to_owned() }
 }
 
 fn module_source(name: &str, inner: &EvalAltResult, importer: &str) -> String {

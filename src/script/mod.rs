@@ -1,6 +1,7 @@
 //! The script host: Rhai journeys as virtual users.
 
 pub mod bridge;
+pub mod calls;
 pub mod context;
 pub mod curves;
 pub mod engine;
@@ -12,6 +13,7 @@ pub mod json_value;
 pub mod lazy_json;
 pub mod modules;
 pub mod names;
+pub mod rename;
 pub mod series;
 pub mod source;
 pub mod worker_cache;

@@ -9,6 +9,7 @@ use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position,
 use rustc_hash::FxHashMap;
 
 use super::error::{CLOSURE_PREFIX, ClosureFiles, Sources, host_error};
+use super::rename::Renames;
 use crate::units;
 
 /// The standard library: name, text.
@@ -44,6 +45,7 @@ pub fn source_name(path: &str, importer: Option<&str>) -> String {
 pub struct Resolver {
     sources: Sources,
     closures: ClosureFiles,
+    renames: Renames,
     loaded: RefCell<FxHashMap<String, Rc<Module>>>,
     loading: RefCell<Vec<String>>,
 }
@@ -51,8 +53,8 @@ pub struct Resolver {
 impl Resolver {
     /// One that has loaded nothing yet.
     #[must_use]
-    pub fn new(sources: Sources, closures: ClosureFiles) -> Rc<Self> {
-        Rc::new(Self { sources, closures, loaded: RefCell::default(), loading: RefCell::default() })
+    pub fn new(sources: Sources, closures: ClosureFiles, renames: Renames) -> Rc<Self> {
+        Rc::new(Self { sources, closures, renames, loaded: RefCell::default(), loading: RefCell::default() })
     }
 
     fn text(&self, path: &str, name: &str) -> Result<Arc<str>, String> {
@@ -107,8 +109,10 @@ impl ModuleResolver for SharedResolver {
         }
         let text = resolver.text(path, &name).map_err(fail)?;
         let inside = |error: Box<EvalAltResult>| Box::new(EvalAltResult::ErrorInModule(name.clone(), error, position));
-        let mut ast =
-            engine.compile(&*text).map_err(|error| inside(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;
+        // The script itself is number 0; files that are still being loaded have their number already.
+        let number = 1 + resolver.loaded.borrow().len() + resolver.loading.borrow().len();
+        let compiled = resolver.renames.isolate(engine, &text, number);
+        let mut ast = compiled.map_err(|error| inside(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;
         ast.set_source(name.as_str());
         resolver.closures.insert(ast.iter_functions().map(|function| function.name), &name);
         resolver.loading.borrow_mut().push(name.clone());

@@ -118,6 +118,24 @@ fn constants_are_visible_everywhere() {
 }
 
 #[test]
+fn a_helper_of_an_imported_file_is_not_taken_for_one_of_the_script() {
+    let main = r#"
+        import "lib" as lib;
+        fn helper(x) { "main" }
+        fn journey() {
+            for i in 0..3 { print(`${lib::ask(1)} ${helper(1)} ${lib::ask(1)} ${lib::hand(|x| helper(x))}`); }
+        }
+    "#;
+    let lib = r#"fn helper(x) { "lib" } fn ask(x) { helper(x) } fn hand(f) { f.call(1) + helper(1) }"#;
+    let stage = stage_with(&[("main.rhai", main), ("lib.rhai", lib)], |_| {}, 1 << 40);
+    let mut vu = stage.vu(1);
+    for iteration in 0..3 {
+        assert_eq!(block_on(vu.iterate(start(iteration), &Cancel::new())), Outcome::Completed, "{:?}", stage.log());
+    }
+    assert_eq!(stage.log(), ["lib main lib mainlib"; 9]);
+}
+
+#[test]
 fn imports_are_resolved_once_and_keep_their_own_constants() {
     let stage = stage_with(
         &[

@@ -9,6 +9,7 @@ use super::http::Response;
 use super::{FunctionDoc, HostModule, define, define_for};
 use crate::metric::builtin;
 use crate::script::bridge::guard::{self, Trip};
+use crate::script::calls::WithValue;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
 use crate::script::series::micros;
@@ -76,7 +77,7 @@ const DOCS: &[FunctionDoc] = &[
 fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     let of_map = |host: HostContext| {
-        move |call: NativeCallContext, value: Dynamic, conditions: Map| check(&host, &call, &value, &conditions, 0)
+        move |call: NativeCallContext, value: Dynamic, conditions: Map| check(&host, &call, value, &conditions, 0)
     };
     define(&mut module, "check", of_map(context.clone()));
     define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
@@ -93,7 +94,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     let host = context.clone();
     engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
         let tags = tag_set(&host, &tags)?;
-        check(&host, &call, &value, &conditions, tags)
+        check(&host, &call, value, &conditions, tags)
     });
     let host = context.clone();
     engine.register_fn("group", move |call: NativeCallContext, name: ImmutableString, body: FnPtr| {
@@ -130,14 +131,15 @@ pub fn tag_set(host: &HostContext, tags: &Map) -> Result<u32, Box<EvalAltResult>
 fn check(
     host: &HostContext,
     call: &NativeCallContext,
-    value: &Dynamic,
+    value: Dynamic,
     conditions: &Map,
     tags: u32,
 ) -> Result<bool, Box<EvalAltResult>> {
     let mut all = true;
+    let mut with_value = WithValue::new(host.calls(), call, value);
     for (name, condition) in conditions {
         let held = match condition.read_lock::<FnPtr>() {
-            Some(function) => match function.call_raw(call, None, [value.clone()]) {
+            Some(function) => match with_value.call(&function) {
                 Ok(held) => held,
                 Err(error) => {
                     // What can't even be evaluated does not hold; a condition that was cut short says nothing.

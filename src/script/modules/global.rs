@@ -1,6 +1,6 @@
 //! `env`, `print`, `log`: what comes from outside of the script, and what it says.
 
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Module, Token};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Module};
 
 use super::{FunctionDoc, HostModule, define};
 use crate::event::LogLevel;
@@ -90,12 +90,6 @@ fn register(engine: &mut Engine, context: &HostContext) {
     engine.on_debug(move |text, source, position| {
         let at = source.map_or_else(String::new, |source| format!("{source}:{position:?} "));
         host.log(LogLevel::Debug, format!("{at}{text}"));
-    });
-    // To Rhai `debug` is a word of its own and may not follow `log::`; as a plain name it still finds Rhai's `debug(value)`.
-    #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
-    engine.on_parse_token(|token, _, _| match token {
-        Token::Reserved(name) if name.as_str() == "debug" => Token::Identifier(name),
-        other => other,
     });
     let mut module = Module::new();
     for (name, level) in
