@@ -2,11 +2,19 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Characters that turn the direction of what follows them: in somebody else's text they could forge what stands around it. */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text as it may be shown. */
+function safe(text) {
+  return String(text).replace(TURNING, "\ufffd");
+}
+
 /** Adds what an element holds: elements, text, lists of them; null and false are nothing. */
 function fill(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    element.append(child instanceof Node ? child : document.createTextNode(safe(child)));
   }
   return element;
 }
@@ -36,7 +44,7 @@ export function svg(tag, attributes, ...children) {
 
 /** Sets the text of an element, leaving the document alone when it is the same. Answers whether it changed. */
 export function setText(element, text) {
-  const wanted = String(text);
+  const wanted = safe(text);
   if (element.textContent === wanted) return false;
   element.textContent = wanted;
   return true;
@@ -50,7 +58,8 @@ export function prose(text) {
 /** Text as a sentence: a capital first, a full stop last. */
 export function sentence(text) {
   const whole = String(text).trim();
-  return whole === "" ? "" : whole[0].toUpperCase() + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
+  if (whole === "") return "";
+  return (whole.startsWith("loadr ") ? "l" : whole[0].toUpperCase()) + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
 }
 
 /** A small drawing of 16 by 16 from a path; for eyes only, what it means is always written beside it. */

@@ -48,7 +48,7 @@ export function brief(value, write = digits) {
   if (!known(value)) return UNKNOWN;
   const size = Math.abs(value);
   for (const [step, letter] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
-    if (size >= step) return `${write(value / (letter === "k" ? 1e3 : step))} ${letter}`;
+    if (size >= step) return `${write(value / (letter === "k" ? 1e3 : step))}\u00a0${letter}`;
   }
   return Number.isInteger(value) ? count(value) : write(value);
 }
@@ -57,21 +57,21 @@ export function brief(value, write = digits) {
 export function latency(ms, write = digits) {
   if (!known(ms)) return UNKNOWN;
   const size = Math.abs(ms);
-  if (size === 0) return "0 ms";
-  if (size < 0.9995) return `${write(ms * 1000)} µs`;
-  if (size < 999.5) return `${write(ms)} ms`;
-  if (size < 99_950) return `${write(ms / 1000)} s`;
+  if (size === 0) return "0\u00a0ms";
+  if (size < 0.9995) return `${write(ms * 1000)}\u00a0µs`;
+  if (size < 999.5) return `${write(ms)}\u00a0ms`;
+  if (size < 99_950) return `${write(ms / 1000)}\u00a0s`;
   return span(ms / 1000);
 }
 
 /** How long something took, in seconds: "0.42 s", "45 s", "2 min 5 s", "1 h 30 min". */
 export function span(seconds) {
   if (!known(seconds)) return UNKNOWN;
-  if (seconds < 59.95) return `${plain(seconds, 3)} s`;
+  if (seconds < 59.95) return `${plain(seconds, 3)}\u00a0s`;
   const whole = Math.round(seconds);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  if (h > 0) return `${h} h${m > 0 ? ` ${m} min` : ""}`;
-  return `${m} min${s > 0 ? ` ${s} s` : ""}`;
+  if (h > 0) return `${h}\u00a0h${m > 0 ? `\u00a0${m}\u00a0min` : ""}`;
+  return `${m}\u00a0min${s > 0 ? `\u00a0${s}\u00a0s` : ""}`;
 }
 
 /** A moment of the run, in seconds from its start: mm:ss, h:mm:ss from an hour on. */
@@ -92,22 +92,22 @@ export function bytes(value, write = digits) {
   let [step, size] = [0, Math.abs(value)];
   while (size >= 999.5 && step < names.length - 1) [size, step] = [size / 1000, step + 1];
   const text = step === 0 ? count(Math.round(value)) : write(value < 0 ? -size : size);
-  return `${text} ${names[step]}`;
+  return `${text}\u00a0${names[step]}`;
 }
 
 /** A share of 1 as a percentage. What is not quite all, or not quite nothing, never reads as if it were. */
 export function share(value) {
   if (!known(value)) return UNKNOWN;
-  if (value === 0) return "0 %";
-  if (value < 0.00005) return "< 0.01 %";
-  if (value < 1 && value > 0.9999) return "> 99.99 %";
+  if (value === 0) return "0\u00a0%";
+  if (value < 0.000005) return "<\u00a00.001\u00a0%";
+  if (value < 1 && value > 0.9999) return ">\u00a099.99\u00a0%";
   const percent = value * 100;
-  return `${plain(percent, percent > 90 && percent < 100 ? 4 : 3)} %`;
+  return `${plain(percent, percent > 90 && percent < 100 ? 4 : 3)}\u00a0%`;
 }
 
 /** A percentage that is already one. */
 export function percent(value, write = digits) {
-  return known(value) ? `${write(value)} %` : UNKNOWN;
+  return known(value) ? `${write(value)}\u00a0%` : UNKNOWN;
 }
 
 /** Something a second. */
@@ -129,6 +129,11 @@ export const UNITS = {
 /** A number with a noun: "1 request", "2 requests". */
 export function counted(value, one, many = `${one}s`) {
   return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** The beginning of a text that may be too long for its place. */
+export function clipped(text, most) {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
 /** A list in a sentence: "a", "a and b", "a, b and c". */

@@ -12,12 +12,13 @@ import { logTicks, nearest, timeScale } from "./scale.js";
 import { sayHeatmap } from "./sentences.js";
 import { margins } from "./timechart.js";
 
-/** Shades, from few to many; steps are even in the logarithm, so that a handful of slow requests is seen beside thousands. */
+/** Shades, from few to many; steps follow the logarithm, so that a handful of slow requests is seen beside thousands. */
 const HEAT_SHADES = 8;
 
 /** The shade of a count among counts of at most `most`. */
 export function shadeOf(n, most) {
-  return Math.min(HEAT_SHADES - 1, Math.floor((Math.log(n) / Math.log(most + 1)) * HEAT_SHADES));
+  if (n >= most) return HEAT_SHADES - 1;
+  return Math.floor((Math.log(n) / Math.log(most)) ** 1.5 * (HEAT_SHADES - 1));
 }
 
 /** The buckets that hold anything, first and last. */
@@ -61,8 +62,16 @@ export class Heatmap extends Figure {
     this.setSummary(sayHeatmap(heatmap));
     this.legend.hidden = false;
     const keys = Array.from({ length: HEAT_SHADES }, (_, shade) => svg("rect", { class: `heat-${shade}`, x: shade * 14, y: 0, width: 14, height: 10 }));
-    this.legend.replaceChildren(h("li", { class: "heat-key" }, "1", svg("svg", { viewBox: `0 0 ${HEAT_SHADES * 14} 10`, width: HEAT_SHADES * 14, height: 10, "aria-hidden": "true" }, keys), `${brief(this.most)} requests`));
+    this.legend.replaceChildren(h("li", { class: "heat-key" }, "1", svg("svg", { viewBox: `0 0 ${HEAT_SHADES * 14} 10`, width: HEAT_SHADES * 14, height: 10, "aria-hidden": "true" }, keys), this.most === 1 ? "request" : `${brief(this.most)} requests`));
     this.redraw();
+  }
+
+  /** The buckets that are drawn: those in use, and a few around them where they are few. */
+  seenBuckets() {
+    const end = this.map.bounds_ms.length - 2;
+    const [low, high] = this.used ?? [0, end];
+    const more = Math.max(0, Math.ceil((12 - (high - low + 1)) / 2));
+    return [Math.max(0, low - more), Math.min(end, high + more)];
   }
 
   draw(width) {
@@ -72,7 +81,7 @@ export class Heatmap extends Figure {
     const bottom = top + (width < 460 ? 150 : 172);
     const shown = view.shown();
     const { bounds_ms: bounds, cells } = this.map;
-    const [low, high] = this.used ?? [0, bounds.length - 2];
+    const [low, high] = this.seenBuckets();
     const buckets = high - low + 1;
     const x = timeScale(shown[0], shown[1], left, right, Math.max(2, Math.round((width - margin.left - margin.right) / 90)));
     // Bounds are log spaced, so that buckets are of equal height.

@@ -38,6 +38,8 @@ class Page {
     this.info = new RunInfo();
     this.liveState = new LiveState();
     this.grid = h("div", { class: "charts" });
+    this.help = h("p", { class: "quiet help" }, "Drag over a chart to look closer, double-click or press Escape to see all again.");
+    this.nothing = h("p", { class: "quiet" }, "The run ended before a second of load: there is nothing to draw.");
     this.timeline = new Timeline(this.shared);
     this.requests = requestsTable(this);
     this.build();
@@ -51,7 +53,7 @@ class Page {
     this.warnings = section("warnings", "Warnings", info.warnings);
     this.main.append(hatchings(),
       overview.verdict, overview.figuresSection, overview.look,
-      section("charts", "Charts", h("p", { class: "quiet help" }, "Drag over a chart to look closer, double-click or press Escape to see all again."),
+      section("charts", "Charts", this.help, this.nothing,
         info.gaps, this.timeline.element, this.grid),
       section("requests", "Requests", this.requests.element));
     for (const listing of LISTINGS) this.addTable(listing);
@@ -109,8 +111,11 @@ class Page {
     this.overview.update(doc);
     document.title = `${this.overview.headline.textContent}: ${doc.run.script} – loadr`;
     setText(this.script, doc.run.script.split("/").at(-1));
+    const drawn = doc.live || doc.time.count > 0;
+    this.nothing.hidden = drawn;
+    for (const element of [this.help, this.timeline.element, this.grid]) element.hidden = !drawn;
     this.timeline.update(doc);
-    this.updateCharts(doc);
+    if (drawn) this.updateCharts(doc);
     this.requests.update(doc.requests);
     for (const { listing, table, nothing, box } of this.tables.values()) {
       const rows = listing.rows(doc);

@@ -37,7 +37,7 @@ export class Overview {
     this.sign = h("span", { class: "verdict-sign" });
     this.headline = h("h1", { id: "verdict-title" });
     this.note = h("p", { class: "verdict-note" });
-    this.reasons = new Words(h("ul", { class: "reasons" }), (text) => h("li", {}, prose(sentence(text))));
+    this.reasons = new Words(h("ul", { class: "reasons" }), (text) => h("li", {}, h("span", {}, prose(sentence(text)))));
     this.cautions = new Words(h("ul", { class: "cautions", "aria-label": "Why to doubt the numbers" }), (text) => h("li", {}, icon(ICONS.bang), h("span", {}, prose(sentence(text)))));
     this.verdict = h("section", { id: "verdict", class: "verdict", "data-testid": "verdict", "aria-labelledby": "verdict-title" },
       this.sign, h("div", { class: "verdict-words" }, this.headline, this.note, this.reasons.element, this.cautions.element));
@@ -120,6 +120,7 @@ function runNote(doc) {
 function limitNote(doc) {
   const { knee } = doc;
   const own = doc.live ? "The generator keeps up so far" : "The generator kept up: it did not limit the result";
+  if (doc.time.count === 0) return "Nothing was measured.";
   if (knee) return `The target: from ${clock(knee.at_s)} on (${rate(knee.rate)}, ${counted(knee.vus, "VU")}) latency rose while the rate did not. ${own}.`;
   return `${own}, and no point of saturation was found.`;
 }

@@ -2,8 +2,8 @@
 
 import { stacked, extent } from "./columns.js";
 import { svg } from "./dom.js";
-import { UNITS } from "./format.js";
-import { areaPath, linePath } from "./paths.js";
+import { clipped, UNITS } from "./format.js";
+import { areaPath, linePath, lonePath } from "./paths.js";
 import { linear, logarithmic, spread } from "./scale.js";
 
 /**
@@ -59,7 +59,7 @@ export function drawPanel(prepared, frame, [first, last], back, front) {
   front.append(data);
   prepared.areas.forEach((series, i) => {
     const { lower, upper } = prepared.edges[i];
-    const d = areaPath(xs, lower, upper, scale.at, first, last);
+    const d = areaPath(xs, lower, upper, scale.at, first, last, frame.half);
     const group = svg("g", { class: `tone-${series.tone}` }, svg("path", { class: "area", d }));
     if (series.hatch) group.append(svg("path", { d, fill: `url(#hatch-${series.hatch})` }));
     // No edge where there is nothing: a line of its colour would say there is.
@@ -69,6 +69,8 @@ export function drawPanel(prepared, frame, [first, last], back, front) {
   for (const series of prepared.lines) {
     const d = linePath(xs, series.values, scale.at, first, last);
     data.append(svg("path", { class: `line tone-${series.tone} ${series.dash ? `dash-${series.dash}` : ""}`, d }));
+    const lone = lonePath(xs, series.values, scale.at, first, last);
+    if (lone) data.append(svg("path", { class: `lone tone-${series.tone}`, d: lone }));
   }
   drawLabels(prepared, edge, right, front);
 }
@@ -95,10 +97,6 @@ function drawLabels(prepared, edge, right, front) {
   if (seen.length * 12 > box.bottom - box.top + 14) return;
   const places = spread(seen.map((l) => l.y), 12, box.top + 2, box.bottom);
   seen.forEach(({ series }, i) => {
-    front.append(svg("text", { class: `direct tone-${series.tone}`, x: right + 6, y: places[i] + 3.5 }, shortened(series.short ?? series.label)));
+    front.append(svg("text", { class: `direct tone-${series.tone}`, x: right + 6, y: places[i] + 3.5 }, clipped(series.short ?? series.label, 10)));
   });
-}
-
-function shortened(text) {
-  return text.length > 10 ? `${text.slice(0, 9)}…` : text;
 }

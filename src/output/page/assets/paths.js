@@ -5,10 +5,7 @@ function place(value) {
   return String(Math.round(value * 10) / 10);
 }
 
-/**
- * A line through the columns `first` to `last`; null lifts the pen. A value alone between gaps becomes a dot (with
- * round caps a line of no length is one).
- */
+/** A line through the columns `first` to `last`; null lifts the pen. A value alone between gaps is left to `lonePath`. */
 export function linePath(xs, values, y, first, last) {
   let path = "";
   let down = false;
@@ -18,10 +15,18 @@ export function linePath(xs, values, y, first, last) {
       down = false;
       continue;
     }
-    const next = i < last ? values[i + 1] : null;
     path += `${down ? "L" : "M"}${place(xs[i])} ${place(y(value))}`;
-    if (!down && (next === null || next === undefined)) path += "h0";
     down = true;
+  }
+  return path;
+}
+
+/** Dots for values that stand alone between gaps: lines of no length, to be stroked with round caps. */
+export function lonePath(xs, values, y, first, last) {
+  const there = (i) => i >= first && i <= last && values[i] !== null && values[i] !== undefined;
+  let path = "";
+  for (let i = first; i <= last; i += 1) {
+    if (there(i) && !there(i - 1) && !there(i + 1)) path += `M${place(xs[i])} ${place(y(values[i]))}h0`;
   }
   return path;
 }

@@ -1,7 +1,7 @@
 // One sentence for each chart, computed from the data: what somebody who does not see the chart would want to know.
 
 import { peak, perSecond, sum, sums } from "./columns.js";
-import { bytes, clock, count, counted, digits, latency, listed, percent, rate, share } from "./format.js";
+import { bytes, clipped, clock, count, counted, digits, latency, listed, percent, rate, share } from "./format.js";
 
 /** Where a column begins, as a moment. */
 function when(index, axis) {
@@ -16,7 +16,7 @@ function failures(failed, all) {
 
 export function sayRequests(doc, axis) {
   const { requests, requests_failed: failed, requests_per_s: mean } = doc.totals;
-  if (!requests) return "No requests yet.";
+  if (!requests) return "No requests.";
   const most = peak(perSecond(sums([doc.series.requests_ok, doc.series.requests_failed]), axis));
   const top = most ? `, at most ${rate(most.value)} at ${when(most.index, axis)}` : "";
   return `${counted(requests, "request")}, ${rate(mean)} on average${top}; ${failures(failed, requests)}.`;
@@ -24,7 +24,7 @@ export function sayRequests(doc, axis) {
 
 export function sayLatency(doc, axis) {
   const stats = doc.totals.duration;
-  if (!stats) return "No latencies yet.";
+  if (!stats) return "No request was answered.";
   const worst = peak(doc.series.latency.p99);
   const top = worst ? ` The highest p99 of a moment was ${latency(worst.value)}, at ${when(worst.index, axis)}.` : "";
   return `Half of all requests took at most ${latency(stats.med)}, 95 % at most ${latency(stats.p95)}, 99 % at most ${latency(stats.p99)}.${top}`;
@@ -32,19 +32,19 @@ export function sayLatency(doc, axis) {
 
 export function sayRequestLatency(request) {
   const stats = request.duration;
-  if (!stats) return "No latencies.";
+  if (!stats) return "No request was answered.";
   return `Half took at most ${latency(stats.med)}, 95 % at most ${latency(stats.p95)}; the slowest took ${latency(stats.max)}.`;
 }
 
 export function sayVus(doc, axis) {
   const most = peak(doc.series.vus);
-  if (!most || most.value === 0) return "No virtual users yet.";
+  if (!most || most.value === 0) return "No virtual users.";
   return `At most ${counted(most.value, "virtual user")}, first at ${when(most.index, axis)}.`;
 }
 
 export function sayIterations(doc) {
   const t = doc.totals;
-  if (!t.iterations && !t.iterations_dropped) return "No iteration has ended yet.";
+  if (!t.iterations && !t.iterations_dropped) return "No iteration ended.";
   const bad = [[t.iterations_failed, "failed"], [t.iterations_interrupted, "were interrupted"], [t.iterations_dropped, "were dropped"]]
     .filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${n === 1 ? what.replace("were", "was") : what}`);
   return `${counted(t.iterations, "iteration")}, ${rate(t.iterations_per_s)} on average${bad.length > 0 ? `; ${listed(bad)}` : ""}.`;
@@ -54,8 +54,8 @@ export function sayErrors(doc) {
   const errors = doc.errors ?? [];
   if (errors.length === 0) return "No errors.";
   const all = sum(errors.map((e) => e.count));
-  if (errors.length === 1) return `${counted(all, "error")}, all of one kind: ${errors[0].message}.`;
-  return `${counted(all, "error")} of ${errors.length} kinds; the most frequent, with ${share(errors[0].count / all)}: ${errors[0].message}.`;
+  if (errors.length === 1) return `${counted(all, "error")}, all of one kind: ${clipped(errors[0].message, 90)}.`;
+  return `${counted(all, "error")} of ${errors.length} kinds; the most frequent, with ${share(errors[0].count / all)}: ${clipped(errors[0].message, 90)}.`;
 }
 
 export function sayBytes(doc, axis) {
@@ -66,9 +66,9 @@ export function sayBytes(doc, axis) {
 
 export function sayChecks(doc) {
   const { checks, checks_failed: failed } = doc.totals;
-  if (!checks) return "No check yet.";
+  if (!checks) return "No check was made.";
   const worst = doc.checks.filter((c) => c.fails > 0).sort((a, b) => b.fails - a.fails)[0];
-  return `${counted(checks, "check")}; ${failed ? `${share(failed / checks)} did not hold, most often “${worst?.name ?? "?"}”` : "all held"}.`;
+  return `${counted(checks, "check")}; ${failed ? `${share(failed / checks)} did not hold, most often “${clipped(worst?.name ?? "?", 60)}”` : "all held"}.`;
 }
 
 /** The mean of a phase over all requests of the run, in milliseconds. */
@@ -86,7 +86,7 @@ export function sayPhases(doc) {
   const names = { looking_up: "looking up names", connecting: "connecting", tls: "TLS handshakes", sending: "sending", waiting: "waiting for the first byte", receiving: "receiving" };
   const means = phaseMeans(doc, Object.entries(names).map(([key, label]) => ({ key, label })));
   const whole = sum(means.map((m) => m.ms));
-  if (!whole) return "No requests yet.";
+  if (!whole) return "No requests.";
   const [first, second] = means.sort((a, b) => b.ms - a.ms);
   return `Of ${latency(whole)} that a request took on average, ${share(first.ms / whole)} went to ${first.label}, and ${share(second.ms / whole)} to ${second.label}.`;
 }
@@ -114,14 +114,14 @@ export function sayHeatmap(heatmap) {
   for (const cells of heatmap.cells) for (let i = 0; i < cells.length; i += 2) totals[cells[i]] += cells[i + 1];
   const all = sum(totals);
   const most = peak(totals);
-  if (!all) return "No requests yet.";
+  if (!all) return "No requests.";
   const { bounds_ms: bounds } = heatmap;
   return `Most requests (${share(most.value / all)}) took between ${latency(bounds[most.index])} and ${latency(bounds[most.index + 1])}; the fuller the colour, the more.`;
 }
 
 /** Of the distribution: the tail against the middle. */
 export function sayDistribution(stats) {
-  if (!stats) return "No requests yet.";
+  if (!stats) return "No requests.";
   const times = stats.med > 0 ? ` The slowest of a thousand took ${digits(stats["p99.9"] / stats.med, 2)} times as long as the middle one.` : "";
   return `From ${latency(stats.min)} to ${latency(stats.max)}; half within ${latency(stats.med)}, 99.9 % within ${latency(stats["p99.9"])}.${times}`;
 }

@@ -127,7 +127,7 @@ function phasesSpec(doc, axis) {
   const { phases, requests_ok: ok, requests_failed: failed, connections_opened: opened } = doc.series;
   if (!phases) return null;
   const requests = ok.map((n, i) => (n ?? 0) + (failed?.[i] ?? 0));
-  const panels = [{ unit: "ms", series: PHASES.map((phase) => ({ ...phase, kind: "area", values: phasePerRequest(phases[phase.key], requests) })) }];
+  const panels = [{ unit: "ms", height: 240, series: PHASES.map((phase) => ({ ...phase, kind: "area", values: phasePerRequest(phases[phase.key], requests) })) }];
   if (opened) {
     panels.push({ unit: "rate", label: "connections opened", height: 44, series: [perSecondSeries({ key: "connections_opened", label: "connections opened", short: "", tone: "quiet" }, opened, axis)] });
   }

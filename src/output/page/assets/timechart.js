@@ -82,7 +82,7 @@ export class TimeChart extends Figure {
     const height = bottom + 24;
     this.sizePaper(width, height);
     const x = timeScale(shown[0], shown[1], left, width - right, Math.max(2, Math.round((width - left - right) / 90)));
-    this.frame = { left, right: width - right, top: 14, bottom, x, columns, xs: this.axis.centres.map(x.at), clip: `${this.uid}-clip` };
+    this.frame = { left, right: width - right, top: 14, bottom, x, columns, xs: this.axis.centres.map(x.at), half: Math.max(1, (x.at(this.axis.interval) - x.at(0)) / 2), clip: `${this.uid}-clip` };
     // Labels stand beside the last column that is seen; the last of a run, which may be short, is passed over.
     this.frame.edge = shown[1] >= this.axis.end - 1e-6 ? this.axis.count - 1 : Math.min(columns[1], Math.floor(shown[1] / this.axis.interval));
     this.panels = panels;

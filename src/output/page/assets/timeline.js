@@ -3,7 +3,7 @@
 
 import { h, svg } from "./dom.js";
 import { Figure } from "./figure.js";
-import { clock, counted } from "./format.js";
+import { clipped, clock, counted } from "./format.js";
 import { listenTo } from "./gestures.js";
 import { drawMarks, notesAt } from "./marks.js";
 import { timeScale } from "./scale.js";
@@ -79,7 +79,7 @@ export class Timeline extends Figure {
       this.content.append(svg("rect", { class: `band band-${s % 2}`, x: a + 0.5, y, width: Math.max(0.5, b - a - 1), height: rowHeight - 4, rx: 2 }));
       const letters = Math.floor((b - a - 10) / 6.2);
       const text = this.rows.length > 1 && s === 0 ? `${stage.scenario}: ${stage.text}` : stage.text;
-      if (letters >= 4) this.content.append(svg("text", { class: "band-text", x: a + 6, y: y + 12 }, text.length > letters ? `${text.slice(0, letters - 1)}…` : text));
+      if (letters >= 4) this.content.append(svg("text", { class: "band-text", x: a + 6, y: y + 12 }, clipped(text, letters)));
     }));
     for (const tick of x.ticks) this.content.append(svg("text", { class: "tick", x: x.at(tick), y: bottom + 17, "text-anchor": "middle" }, clock(tick)));
     this.plot.setAttribute("aria-valuemin", Math.floor(shown[0]));
