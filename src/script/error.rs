@@ -310,3 +310,36 @@ fn module_source(name: &str, inner: &EvalAltResult, importer: &str) -> String {
         _ => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_rendered_with_its_code_its_length_and_its_notes() {
+        let sources = Sources::default();
+        sources.insert("a.rhai", "fn journey() {\n\tlet n = 1;\n}".into());
+        let place = |line, column| Place { source: "a.rhai".into(), line, column };
+        let diagnostic = Diagnostic {
+            severity: Severity::Warning,
+            code: "odd-name",
+            length: 3,
+            notes: vec![
+                Note { message: "declared here".into(), place: Some(place(1, 1)) },
+                Note { message: "names have a reason".into(), place: None },
+            ],
+            hint: Some("call it `count`".into()),
+            ..Diagnostic::error("an odd name", place(2, 2))
+        };
+        insta::assert_snapshot!(diagnostic.render(&sources), @r"
+        warning[odd-name]: an odd name
+         --> a.rhai:2:2
+          |
+        2 | 	let n = 1;
+          | 	^^^
+          = declared here: a.rhai:1:1
+          = names have a reason
+          = help: call it `count`
+        ");
+    }
+}
