@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Side;
 
+pub mod figures;
+
 /// The value of [`Report::schema`].
 pub const SCHEMA: &str = "loadr/summary/v1";
 
