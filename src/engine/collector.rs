@@ -241,6 +241,7 @@ impl Collector {
             scenarios: engine.scenarios,
             thresholds: self.thresholds.iter().map(Watched::now).collect(),
             snapshots,
+            catalogue: self.store.catalogue().clone(),
         };
         (second, events)
     }

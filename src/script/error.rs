@@ -56,7 +56,9 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(source: &str, position: Position) -> Self {
+    /// Where Rhai says it is, in the file `source`.
+    #[must_use]
+    pub fn new(source: &str, position: Position) -> Self {
         Self { source: source.to_owned(), line: position.line().unwrap_or(0), column: position.position().unwrap_or(0) }
     }
 }
@@ -71,15 +73,50 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// One error of a script.
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It can't work.
+    Error,
+    /// It works, but hardly as meant.
+    Warning,
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// Something that belongs to a diagnostic: a related place, or what is to be known beside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What there is to say.
+    pub message: String,
+    /// Where, if it is about a place.
+    pub place: Option<Place>,
+}
+
+/// One error of a script, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule that found it, as `docs/check.md` lists them; empty when it showed while the script ran.
+    pub code: &'static str,
     /// What is wrong.
     pub message: String,
     /// Where.
     pub place: Place,
+    /// How many characters of the line it is about; 0 when only the start is known.
+    pub length: usize,
     /// The calls that led there, the innermost first: the function's name, and where it was called.
     pub trace: Vec<(String, Place)>,
+    /// What belongs to it.
+    pub notes: Vec<Note>,
     /// How to mend it.
     pub hint: Option<String>,
 }
@@ -117,11 +154,25 @@ impl ClosureFiles {
 pub const CLOSURE_PREFIX: &str = "anon$";
 
 impl Diagnostic {
-    /// One that is not about a place within the script.
+    /// An error, with nothing but a message and a place.
+    #[must_use]
+    pub fn error(message: impl Into<String>, place: Place) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: "",
+            message: message.into(),
+            place,
+            length: 0,
+            trace: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// An error that is not about a place within the script.
     #[must_use]
     pub fn at_file(message: impl Into<String>, source: &str) -> Self {
-        let place = Place { source: source.to_owned(), line: 0, column: 0 };
-        Self { message: message.into(), place, trace: Vec::new(), hint: None }
+        Self::error(message, Place { source: source.to_owned(), line: 0, column: 0 })
     }
 
     /// Of a script that could not be parsed.
@@ -139,7 +190,7 @@ impl Diagnostic {
         if place.line == 0 {
             place.column = 0;
         }
-        Self { message, place, trace: Vec::new(), hint }
+        Self { hint, ..Self::error(message, place) }
     }
 
     /// Of a script that failed while it ran.
@@ -179,7 +230,7 @@ impl Diagnostic {
                 place = called_at.clone();
             }
         }
-        Self { message, place, trace, hint }
+        Self { trace, hint, ..Self::error(message, place) }
     }
 
     /// The first line: what and where.
@@ -191,7 +242,8 @@ impl Diagnostic {
     /// The whole text, without a newline at its end.
     #[must_use]
     pub fn render(&self, sources: &Sources) -> String {
-        let mut out = format!("error: {}\n --> {}", self.message, self.place);
+        let code = if self.code.is_empty() { String::new() } else { format!("[{}]", self.code) };
+        let mut out = format!("{}{code}: {}\n --> {}", self.severity, self.message, self.place);
         let text = sources.get(&self.place.source);
         if let Some(line) = text.as_deref().and_then(|text| text.lines().nth(self.place.line.wrapping_sub(1))) {
             let number = self.place.line.to_string();
@@ -201,11 +253,19 @@ impl Diagnostic {
             if self.place.column > 0 {
                 let before: String =
                     line.chars().take(self.place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-                let _ = write!(out, "\n{margin} | {before}^");
+                let left = line.chars().count().saturating_sub(self.place.column - 1);
+                let carets = "^".repeat(self.length.min(left).max(1));
+                let _ = write!(out, "\n{margin} | {before}{carets}");
             }
         }
         for (function, place) in &self.trace {
             let _ = write!(out, "\n  = in `{function}`, called at {place}");
+        }
+        for note in &self.notes {
+            let _ = match &note.place {
+                Some(place) => write!(out, "\n  = {}: {place}", note.message),
+                None => write!(out, "\n  = {}", note.message),
+            };
         }
         if let Some(hint) = &self.hint {
             let _ = write!(out, "\n  = help: {hint}");
@@ -285,5 +345,38 @@ fn lowercase_first(text: &str) -> String {
             first.to_lowercase().chain([second]).chain(chars).collect()
         }
         _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_rendered_with_its_code_its_length_and_its_notes() {
+        let sources = Sources::default();
+        sources.insert("a.rhai", "fn journey() {\n\tlet n = 1;\n}".into());
+        let place = |line, column| Place { source: "a.rhai".into(), line, column };
+        let diagnostic = Diagnostic {
+            severity: Severity::Warning,
+            code: "odd-name",
+            length: 3,
+            notes: vec![
+                Note { message: "declared here".into(), place: Some(place(1, 1)) },
+                Note { message: "names have a reason".into(), place: None },
+            ],
+            hint: Some("call it `count`".into()),
+            ..Diagnostic::error("an odd name", place(2, 2))
+        };
+        insta::assert_snapshot!(diagnostic.render(&sources), @r"
+        warning[odd-name]: an odd name
+         --> a.rhai:2:2
+          |
+        2 | 	let n = 1;
+          | 	^^^
+          = declared here: a.rhai:1:1
+          = names have a reason
+          = help: call it `count`
+        ");
     }
 }
