@@ -15,7 +15,7 @@ pub mod figures;
 pub const SCHEMA: &str = "loadr/summary/v1";
 
 /// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Always [`SCHEMA`].
     pub schema: String,

@@ -19,7 +19,8 @@ use crate::metric::threshold::{Judgement, Threshold};
 use crate::metric::{Catalogue, builtin};
 use crate::plan::Phases;
 use crate::report::{
-    Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series, ThresholdSummary,
+    Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series,
+    ThresholdSummary,
 };
 use crate::vu::Abort;
 
@@ -162,7 +163,10 @@ impl Collector {
             windows: Windows::new(&facts.phases),
             limits: Limits::new(facts.machine, &facts.info),
             store: Store::new(catalogue),
-            thresholds: thresholds.into_iter().map(|threshold| Watched { threshold, held: true, value: None }).collect(),
+            thresholds: thresholds
+                .into_iter()
+                .map(|threshold| Watched { threshold, held: true, value: None })
+                .collect(),
             warnings,
             facts,
             engine_told: false,

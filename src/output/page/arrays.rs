@@ -9,7 +9,8 @@ use super::shape::{
     RequestSeries, Time,
 };
 use super::slice::{PHASES, RequestSlice, Slice, State};
-use super::spread::Spread;
+use super::spread::{Fine, Spread};
+use crate::metric::sink::TrendSink;
 use crate::report::TrendStats;
 
 /// Percentiles of the whole run's distribution; those that rest on less than one request are left out.
@@ -85,12 +86,7 @@ fn percentiles<const BITS: u32, const N: usize>(
 
 /// The time axis.
 pub(super) fn time(shown: &Shown<Slice>, load_s: f64) -> Time {
-    Time {
-        interval_s: shown.interval_s,
-        count: shown.count(),
-        last_s: shown.last_s(load_s),
-        from: shown.from,
-    }
+    Time { interval_s: shown.interval_s, count: shown.count(), last_s: shown.last_s(load_s), from: shown.from }
 }
 
 /// The arrays of the whole run.
@@ -108,7 +104,8 @@ pub(super) fn series(shown: &Shown<Slice>, model: &Model) -> PageSeries {
         percentiles(&intended, ["p50", "p95", "p99", "max"], [50.0, 95.0, 99.0, 100.0])
     });
     let state = |value: fn(&State) -> u64| shown.each(|slice| slice.state.as_ref().map(value));
-    let rates = model.now.as_ref().is_some_and(|now| now.scenarios.iter().any(|s| s.executor.ends_with("-arrival-rate")));
+    let rates =
+        model.now.as_ref().is_some_and(|now| now.scenarios.iter().any(|s| s.executor.ends_with("-arrival-rate")));
     let rate_target = |slice: &Slice| gap(slice.state.and_then(|state| state.rate_target));
     PageSeries {
         requests_ok: shown.each(|slice| slice.requests.saturating_sub(slice.failed)),
@@ -175,9 +172,8 @@ fn generator(shown: &Shown<Slice>) -> GeneratorSeries {
     let figure = |value: fn(&State) -> Option<f64>| {
         Some(shown.each(|slice| gap(slice.state.as_ref().and_then(value)))).filter(known)
     };
-    let count = |value: fn(&State) -> Option<u64>| {
-        Some(shown.each(|slice| slice.state.as_ref().and_then(value))).filter(known)
-    };
+    let count =
+        |value: fn(&State) -> Option<u64>| Some(shown.each(|slice| slice.state.as_ref().and_then(value))).filter(known);
     let sum = |value: fn(&State) -> u64| Some(shown.each(|slice| slice.state.as_ref().map_or(0, value)));
     GeneratorSeries {
         cpu_percent: figure(|state| state.generator.cpu_percent),
@@ -224,26 +220,27 @@ pub(super) fn heatmap(columns: &Columns<Slice>) -> Option<Heatmap> {
 }
 
 /// Percentiles that so many values can tell.
-fn told<const BITS: u32>(spread: &Spread<BITS>, all: &[f64]) -> Vec<f64> {
+fn told(spread: &Fine, all: &[f64]) -> Vec<f64> {
     let rests = |p: f64| p >= 100.0 || (1.0 - p / 100.0) * spread.count as f64 >= 1.0;
     all.iter().copied().filter(|&p| rests(p)).collect()
 }
 
 /// The distribution of the whole run; none when there was no request.
 pub(super) fn distribution(model: &Model) -> Option<Distribution> {
-    let all = &model.totals.latency;
+    let all = Fine::of(&model.totals.latency);
     if all.count == 0 {
         return None;
     }
-    let percentiles = told(all, PERCENTILES);
+    let percentiles = told(&all, PERCENTILES);
     let figures = |values: Vec<f64>| values.into_iter().map(Figure).collect::<Vec<_>>();
-    let intended = &model.totals.intended;
+    let intended = Fine::of(&model.totals.intended);
     let duration_intended = (intended.count > 0).then(|| figures(intended.percentile_list(&percentiles)));
     Some(Distribution { duration: figures(all.percentile_list(&percentiles)), duration_intended, percentiles })
 }
 
 /// The distribution of a request.
-pub(super) fn request_distribution<const BITS: u32>(spread: &Spread<BITS>) -> Option<Distribution> {
+pub(super) fn request_distribution(sink: &TrendSink) -> Option<Distribution> {
+    let spread = &Fine::of(sink);
     if spread.count == 0 {
         return None;
     }
@@ -254,7 +251,8 @@ pub(super) fn request_distribution<const BITS: u32>(spread: &Spread<BITS>) -> Op
 
 /// The arrays of a request.
 pub(super) fn request_series(shown: &Shown<RequestSlice>, load_s: f64) -> RequestSeries {
-    let latencies: Vec<_> = shown.columns.iter().map(|slice| slice.latency.percentiles([50.0, 95.0, 99.0, 100.0])).collect();
+    let latencies: Vec<_> =
+        shown.columns.iter().map(|slice| slice.latency.percentiles([50.0, 95.0, 99.0, 100.0])).collect();
     let figure = |at: usize| latencies.iter().map(|found| gap(found[at])).collect();
     RequestSeries {
         interval_s: shown.interval_s,
@@ -271,7 +269,8 @@ pub(super) fn request_series(shown: &Shown<RequestSlice>, load_s: f64) -> Reques
 }
 
 /// The figures of a distribution; none when it has none.
-pub(super) fn stats<const BITS: u32>(spread: &Spread<BITS>) -> Option<TrendStats> {
+pub(super) fn stats(sink: &TrendSink) -> Option<TrendStats> {
+    let spread = Fine::of(sink);
     let [med, p90, p95, p99, p99_9] = spread.percentiles([50.0, 90.0, 95.0, 99.0, 99.9]);
     Some(TrendStats {
         min: spread.min()?,

@@ -31,8 +31,20 @@ pub(super) struct Detail {
 impl Detail {
     /// From the fullest to the least.
     pub const LEVELS: [Self; 4] = [
-        Self { columns: 600, request_columns: 200, request_columns_all: 4_000, requests: 200, requests_with_series: 50 },
-        Self { columns: 300, request_columns: 100, request_columns_all: 2_500, requests: 200, requests_with_series: 50 },
+        Self {
+            columns: 600,
+            request_columns: 200,
+            request_columns_all: 4_000,
+            requests: 200,
+            requests_with_series: 50,
+        },
+        Self {
+            columns: 300,
+            request_columns: 100,
+            request_columns_all: 2_500,
+            requests: 200,
+            requests_with_series: 50,
+        },
         Self { columns: 200, request_columns: 60, request_columns_all: 1_200, requests: 150, requests_with_series: 30 },
         Self { columns: 100, request_columns: 50, request_columns_all: 250, requests: 50, requests_with_series: 5 },
     ];
@@ -124,9 +136,9 @@ fn of_report(report: &Report, model: &Model, detail: &Detail) -> (Vec<PageReques
     let told = report.requests.iter().enumerate().filter(|(at, _)| rank[*at] < detail.requests);
     let requests = told.map(|(at, summary)| {
         let row = kept.get(&(&*summary.method, &*summary.name)).filter(|_| rank[at] < detail.requests_with_series);
-        let series = row.and_then(|row| row.columns.as_ref()).map(|all| {
-            arrays::request_series(&Shown::at_most(all, columns), report.run.duration_s)
-        });
+        let series = row
+            .and_then(|row| row.columns.as_ref())
+            .map(|all| arrays::request_series(&Shown::at_most(all, columns), report.run.duration_s));
         PageRequest {
             name: summary.name.clone(),
             method: summary.method.clone(),
@@ -275,10 +287,10 @@ fn events(model: &Model) -> Vec<PageEvent> {
 
 /// What was warned of while the run went on, and what only the report says.
 fn warnings(model: &Model) -> Vec<PageWarning> {
-    let told = model.warnings.iter().map(|warning| PageWarning {
-        message: warning.message.clone(),
-        hint: warning.hint.clone(),
-    });
+    let told = model
+        .warnings
+        .iter()
+        .map(|warning| PageWarning { message: warning.message.clone(), hint: warning.hint.clone() });
     let known = |text: &str| model.warnings.iter().any(|warning| text.starts_with(&warning.message));
     let rest = model.report.iter().flat_map(|report| &report.warnings).filter(|text| !known(text));
     told.chain(rest.map(|text| PageWarning { message: text.clone(), hint: String::new() })).collect()

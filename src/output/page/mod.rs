@@ -14,10 +14,10 @@
 //! It is an output like any other: it sees seconds and events, on a thread of its own.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::json::{ROOM_BYTES, write_file};
-use super::{Output, OutputError};
+use super::spec::Destination;
+use super::whole_file::WholeFile;
+use super::{Format, Output, OutputError};
 use crate::event::RunEvent;
 use crate::report::Report;
 
@@ -34,10 +34,20 @@ mod summary;
 mod tables;
 mod tally;
 
-pub use html::{Policy, policy};
-
 use build::Detail;
 use model::Model;
+
+/// The format `html`.
+pub const FORMAT: Format = Format {
+    name: "html",
+    help: "the report as one HTML page, with its data inside, as --report writes it",
+    destination: Destination::Required("FILE"),
+    parameters: &[],
+    open: |arguments| Ok(Box::new(PageFile::new(&arguments.destination))),
+};
+
+/// How much room is asked for before the run.
+const ROOM_BYTES: usize = 512 * 1024;
 
 /// The most bytes of the data in a page: with the page itself it stays below half a megabyte.
 const DATA_MOST: usize = 380_000;
@@ -45,7 +55,7 @@ const DATA_MOST: usize = 380_000;
 /// Writes the page of a run to a file when the run has ended.
 #[derive(Debug)]
 pub struct PageFile {
-    destination: PathBuf,
+    file: WholeFile,
     model: Model,
 }
 
@@ -53,19 +63,19 @@ impl PageFile {
     /// For that file. Does no IO.
     #[must_use]
     pub fn new(destination: impl Into<PathBuf>) -> Self {
-        Self { destination: destination.into(), model: Model::new() }
+        Self { file: WholeFile::new(destination), model: Model::new() }
     }
 }
 
 impl Output for PageFile {
     fn check(&mut self) -> Result<(), OutputError> {
-        super::json::check_room(&self.destination, ROOM_BYTES)
+        self.file.check(ROOM_BYTES)
     }
 
     fn event(&mut self, event: &RunEvent) -> Result<(), OutputError> {
         self.model.apply(event);
         if matches!(event, RunEvent::Ended(_)) {
-            write_file(&self.destination, page_of(&self.model).as_bytes())?;
+            self.file.write(page_of(&self.model).as_bytes())?;
         }
         Ok(())
     }
@@ -89,7 +99,7 @@ fn page_of(model: &Model) -> String {
 
 /// The page of a report alone, without what only the run itself knows: distributions by time, requests by time, phases.
 #[must_use]
-pub fn page_of_summary(report: &Arc<Report>) -> String {
+pub fn page_of_summary(report: &Report) -> String {
     html::page(&json(&summary::document(report)), html::Network::None)
 }
 

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::build::Changed;
 use super::columns::Columns;
 use super::slice::{PHASES, Slice, State};
-use super::spread::Fine;
 use super::tally::{
     CHECKS_MAX, CheckTally, ERRORS_MAX, ErrorTally, GROUPS_MAX, GroupTally, REQUEST_COLUMNS, REQUESTS_MAX,
     REQUESTS_WITH_COLUMNS, RequestTally, ScenarioTally, Table,
 };
 use crate::event::{RunEvent, ScenarioState, Second, Warning};
+use crate::metric::sink::TrendSink;
 use crate::metric::snapshot::{SeriesDef, SeriesId, SinkDelta, Snapshot, SourceId};
 use crate::metric::store::Tag;
 use crate::metric::{MetricId, builtin};
@@ -71,9 +72,9 @@ pub(super) struct Totals {
     pub checks_ok: u64,
     pub bytes_sent: u64,
     pub bytes_received: u64,
-    pub latency: Fine,
-    pub intended: Fine,
-    pub iteration_duration: Fine,
+    pub latency: TrendSink,
+    pub intended: TrendSink,
+    pub iteration_duration: TrendSink,
 }
 
 /// Where the run is.
@@ -117,6 +118,29 @@ pub(super) struct Model {
     pub report: Option<Arc<Report>>,
     series: FxHashMap<(SourceId, SeriesId), Adds>,
     next_second: u32,
+    gathered: Gathered,
+}
+
+/// Distributions of one snapshot over all its series: a column takes them at one go, not series by series.
+#[derive(Debug, Default)]
+struct Gathered {
+    latency: TrendSink,
+    intended: TrendSink,
+    phases: [TrendSink; PHASES.len()],
+}
+
+impl Gathered {
+    fn hand_over(&mut self, slice: &mut Slice, totals: &mut Totals) {
+        let latency = self.latency.take();
+        slice.latency.absorb(&latency);
+        totals.latency.absorb(&latency);
+        let intended = self.intended.take();
+        slice.intended.absorb(&intended);
+        totals.intended.absorb(&intended);
+        for (phase, gathered) in slice.phases.iter_mut().zip(&mut self.phases) {
+            phase.absorb(&gathered.take());
+        }
+    }
 }
 
 impl Model {
@@ -140,6 +164,7 @@ impl Model {
             report: None,
             series: FxHashMap::default(),
             next_second: 0,
+            gathered: Gathered::default(),
         }
     }
 
@@ -230,7 +255,7 @@ impl Model {
             }
         }
         let slice = self.slices.at(snapshot.second);
-        let totals = &mut self.totals;
+        let (totals, gathered) = (&mut self.totals, &mut self.gathered);
         for (id, delta) in &snapshot.sinks {
             let Some(adds) = self.series.get(&(snapshot.source, *id)) else { continue };
             match (adds, delta) {
@@ -262,8 +287,7 @@ impl Model {
                     }
                 }
                 (Adds::Duration { row, scenario }, SinkDelta::Trend(trend)) => {
-                    slice.latency.absorb(trend);
-                    totals.latency.absorb(trend);
+                    gathered.latency.absorb(trend);
                     if let Some(row) = self.requests.row(*row) {
                         row.latency.absorb(trend);
                         if let Some(columns) = &mut row.columns {
@@ -275,10 +299,9 @@ impl Model {
                     }
                 }
                 (Adds::Intended, SinkDelta::Trend(trend)) => {
-                    slice.intended.absorb(trend);
-                    totals.intended.absorb(trend);
+                    gathered.intended.absorb(trend);
                 }
-                (Adds::Phase(phase), SinkDelta::Trend(trend)) => slice.phases[*phase].absorb(trend),
+                (Adds::Phase(phase), SinkDelta::Trend(trend)) => gathered.phases[*phase].absorb(trend),
                 (Adds::Sent { row }, SinkDelta::Counter { sum }) => {
                     let bytes = *sum as u64;
                     (slice.bytes_sent, totals.bytes_sent) = (slice.bytes_sent + bytes, totals.bytes_sent + bytes);
@@ -338,6 +361,7 @@ impl Model {
                 _ => {}
             }
         }
+        gathered.hand_over(slice, totals);
         for error in &snapshot.errors {
             let class = format!("{}, {}", error.key.code, error.key.side.as_str()).into();
             let make = |_| ErrorTally {
@@ -412,7 +436,7 @@ impl Model {
             bytes_sent: 0,
             bytes_received: 0,
             statuses: std::collections::BTreeMap::new(),
-            latency: Fine::default(),
+            latency: TrendSink::default(),
             columns: (place < REQUESTS_WITH_COLUMNS).then(|| Columns::new(REQUEST_COLUMNS)),
         };
         self.requests.place(&name, &method, make)
@@ -425,6 +449,12 @@ impl Model {
         }
         let make = |_| ScenarioTally { name: name.clone(), ..ScenarioTally::default() };
         self.scenarios.place(&name, &"".into(), make)
+    }
+
+    /// What has changed since this was last called.
+    pub fn take_changed(&mut self) -> Changed {
+        let of_request = |row: &mut RequestTally| row.columns.as_mut().map_or(0, Columns::take_dirty);
+        Changed { columns: self.slices.take_dirty(), requests: self.requests.rows.iter_mut().map(of_request).collect() }
     }
 
     /// The page's word for where the run is.

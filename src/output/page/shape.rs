@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use crate::report::{
-    CheckSummary, ErrorSummary, GeneratorLimit, Mark, PointLatency, RunInfo, StageSummary, SteadySummary, TrendStats,
+    CheckSummary, ErrorSummary, GeneratorLimit, Mark, RunInfo, StageSummary, SteadySummary, TrendStats,
 };
 
 /// The value of the document's `schema`.
@@ -285,11 +285,6 @@ pub(super) struct PageEvent {
 pub(super) struct PageWarning {
     pub message: String,
     pub hint: String,
-}
-
-/// Figures of a point, in the order of [`PointLatency`].
-pub(super) fn point(figure: impl Fn(&PointLatency) -> f64, point: Option<&PointLatency>) -> Gap {
-    point.map(|point| Figure(figure(point)))
 }
 
 #[cfg(test)]

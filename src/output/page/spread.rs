@@ -7,6 +7,7 @@
 
 use crate::metric::aggregate::rank;
 use crate::metric::histogram::HIGHEST_TRACKABLE;
+use crate::metric::sink::TrendSink;
 use crate::metric::snapshot::TrendDelta;
 
 /// Counts by bucket, in thousandths of a millisecond.
@@ -27,6 +28,15 @@ pub(super) type Coarse = Spread<8>;
 
 /// Thousandths in a millisecond.
 const THOUSANDTHS: f64 = 1000.0;
+
+impl Fine {
+    /// What a sink holds.
+    pub fn of(sink: &TrendSink) -> Self {
+        let count = |times: u64| u32::try_from(times).unwrap_or(u32::MAX);
+        let buckets = sink.histogram.buckets().map(|(value, times)| (Self::bucket_of(value), count(times)));
+        Self { count: sink.count, sum: sink.sum, min: sink.min, max: sink.max, buckets: buckets.collect() }
+    }
+}
 
 impl<const BITS: u32> Spread<BITS> {
     fn bucket_of(value: u64) -> u16 {
@@ -171,16 +181,11 @@ mod tests {
 
     use super::*;
     use crate::metric::aggregate::TrendAggregate;
-    use crate::metric::sink::{Sink, TrendSink};
-    use crate::metric::snapshot::SinkDelta;
 
     fn delta(values: &[u64]) -> TrendDelta {
         let mut trend = TrendSink::default();
         values.iter().for_each(|&value| trend.record(value));
-        match Sink::Trend(Box::new(trend)).take() {
-            SinkDelta::Trend(delta) => delta,
-            other => panic!("{other:?}"),
-        }
+        trend.take()
     }
 
     fn any_value() -> impl Strategy<Value = u64> {
@@ -201,6 +206,7 @@ mod tests {
                 halves[at % 2].absorb(&delta);
                 sink.absorb(&delta);
             }
+            prop_assert_eq!(&Fine::of(&sink), &fine);
             let [mut one, other] = halves;
             one.merge(&other);
             prop_assert_eq!(&one, &fine, "merged in another order");

@@ -96,9 +96,8 @@ pub(super) fn thresholds(report: &Report) -> Vec<PageThreshold> {
 /// Thresholds while the run goes on: one without data is not judged yet.
 pub(super) fn thresholds_so_far(now: &[ThresholdSummary]) -> Vec<PageThreshold> {
     let (nothing, catalogue) = (Report::default(), Catalogue::new());
-    let one = |threshold: &ThresholdSummary| {
-        judged(&nothing, &catalogue, threshold, threshold.value.map(|_| threshold.ok))
-    };
+    let one =
+        |threshold: &ThresholdSummary| judged(&nothing, &catalogue, threshold, threshold.value.map(|_| threshold.ok));
     now.iter().map(one).collect()
 }
 

@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::columns::Columns;
 use super::slice::RequestSlice;
-use super::spread::Fine;
 use crate::fault::Side;
+use crate::metric::sink::TrendSink;
 
 /// The most rows of requests.
 pub(super) const REQUESTS_MAX: usize = 500;
@@ -32,7 +32,7 @@ pub(super) struct RequestTally {
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub statuses: BTreeMap<Arc<str>, u64>,
-    pub latency: Fine,
+    pub latency: TrendSink,
     pub columns: Option<Columns<RequestSlice>>,
 }
 
@@ -42,17 +42,17 @@ pub(super) struct ScenarioTally {
     pub name: Arc<str>,
     pub requests: u64,
     pub failed: u64,
-    pub latency: Fine,
+    pub latency: TrendSink,
     pub iterations: u64,
     pub iterations_failed: u64,
-    pub iteration_duration: Fine,
+    pub iteration_duration: TrendSink,
 }
 
 /// A group's durations.
 #[derive(Debug, Default)]
 pub(super) struct GroupTally {
     pub name: Arc<str>,
-    pub duration: Fine,
+    pub duration: TrendSink,
 }
 
 /// A check's answers.
