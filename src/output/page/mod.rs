@@ -49,8 +49,8 @@ pub const FORMAT: Format = Format {
 /// How much room is asked for before the run.
 const ROOM_BYTES: usize = 512 * 1024;
 
-/// The most bytes of the data in a page: with the page itself it stays below half a megabyte.
-const DATA_MOST: usize = 380_000;
+/// The most bytes of a page.
+const PAGE_MOST: usize = 495_000;
 
 /// Writes the page of a run to a file when the run has ended.
 #[derive(Debug)]
@@ -87,14 +87,14 @@ impl Output for PageFile {
 
 /// The page of a run that is over.
 fn page_of(model: &Model) -> String {
-    let mut data = String::new();
+    let mut page = String::new();
     for detail in &Detail::LEVELS {
-        data = json(&build::document(model, detail));
-        if data.len() <= DATA_MOST {
+        page = html::page(&json(&build::document(model, detail)), html::Network::None);
+        if page.len() <= PAGE_MOST {
             break;
         }
     }
-    html::page(&data, html::Network::None)
+    page
 }
 
 /// The page of a report alone, without what only the run itself knows: distributions by time, requests by time, phases.
