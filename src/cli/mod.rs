@@ -9,6 +9,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub mod control;
 pub mod ctl;
+pub mod dashboard;
 pub mod demo;
 pub mod docs;
 pub mod exit;
@@ -16,6 +17,7 @@ pub mod exit;
 pub mod keys;
 pub mod new;
 pub mod run;
+pub mod serve;
 pub mod signals;
 
 use exit::Exit;

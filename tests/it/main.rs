@@ -20,6 +20,7 @@ mod new;
 mod nginx;
 mod open;
 mod options;
+mod page_units;
 mod scenarios;
 mod scripts;
 mod server;
