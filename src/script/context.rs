@@ -5,14 +5,15 @@
 //! number 0.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rhai::Dynamic;
+use rhai::{Dynamic, ImmutableString};
+use rustc_hash::FxHashMap;
 
 use super::calls::Calls;
 use super::modules::data::DataPool;
@@ -51,6 +52,23 @@ pub struct Shared {
     pub env: BTreeMap<String, String>,
     /// Where `print` and `log` write to.
     pub log: LogSink,
+    /// The errors that the user was told of in full.
+    pub told: Told,
+}
+
+/// What was told once, and is not to be told again by another worker. Asked at the first error of a kind on each.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<BTreeSet<Arc<str>>>);
+
+/// How many are remembered: beyond that each worker speaks for itself.
+const TOLD_MAX: usize = 1_000;
+
+impl Told {
+    /// Whether this was not told yet; it is from now on.
+    pub fn is_new(&self, message: &Arc<str>) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() >= TOLD_MAX || told.insert(message.clone())
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -94,6 +112,8 @@ pub struct VuContext {
     pub group: Cell<u32>,
     /// What the script keeps in `vu.state`.
     pub state: RefCell<Dynamic>,
+    /// What libraries keep by `vu::remember`; nothing is allocated before the first.
+    pub kept: RefCell<Option<Box<FxHashMap<ImmutableString, Dynamic>>>>,
     /// Its HTTP client; none in init.
     pub client: Option<Client>,
 }
@@ -112,6 +132,7 @@ impl VuContext {
             scenario,
             group: Cell::new(0),
             state: RefCell::new(Dynamic::from_map(rhai::Map::new())),
+            kept: RefCell::default(),
             client,
         };
         vu.begin_iteration(seed, 0);
