@@ -2,37 +2,35 @@
 //!
 //! Rhai resolves each place that calls something once for each call that comes from Rust: it starts every one of those
 //! with an empty memory. Here what was resolved is kept, in [`State`]s that calls take turns with, as many as there are calls
-//! suspended at one time. A call is compiled once, as the text `callee(a0, a1)` with the function put in place of `callee`.
+//! suspended at one time; and a function's statements are run as they are, without the ways that lead to a function.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use rhai::{
-    AST, Caches, Dynamic, Engine, EvalAltResult, Expr, FnCallHashes, FnPtr, GlobalRuntimeState, ImmutableString,
-    Module, NativeCallContext, Position, Scope, Stmt,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, FnPtr, GlobalRuntimeState, ImmutableString,
+    NativeCallContext, Position, Scope, Stmt,
 };
 use rustc_hash::FxHashMap;
 
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
 const KEPT: usize = 32;
 
-/// The texts of calls, by their number of arguments.
-const TEXTS: [&str; 4] = ["callee()", "callee(a0)", "callee(a0, a1)", "callee(a0, a1, a2)"];
-const ARGUMENTS: [&str; 3] = ["a0", "a1", "a2"];
-
 /// Calls into one script on one worker.
 pub struct Calls {
-    library: Rc<Module>,
+    ast: AST,
     source: ImmutableString,
     free: RefCell<Vec<Box<State>>>,
-    /// By name, then by number of arguments.
-    functions: RefCell<FxHashMap<String, [Option<Call>; TEXTS.len()]>>,
+    functions: RefCell<FxHashMap<String, Vec<Rc<Function>>>>,
     /// By the address of a closure's name, which its script holds as long as it lives; with the name, to be sure.
-    closures: RefCell<FxHashMap<usize, (ImmutableString, Option<Call>)>>,
+    closures: RefCell<FxHashMap<usize, (ImmutableString, Option<Rc<Function>>)>>,
 }
 
-/// The statements of a compiled call.
-type Call = Rc<[Stmt]>;
+/// A function of the script.
+struct Function {
+    parameters: Box<[ImmutableString]>,
+    statements: Box<[Stmt]>,
+}
 
 /// What Rhai keeps in mind during a call.
 struct State {
@@ -46,7 +44,7 @@ impl Calls {
     #[must_use]
     pub fn new(ast: &AST) -> Self {
         Self {
-            library: ast.shared_lib().clone(),
+            ast: ast.clone_functions_only(),
             source: ast.source().unwrap_or_default().into(),
             free: RefCell::default(),
             functions: RefCell::default(),
@@ -54,7 +52,7 @@ impl Calls {
         }
     }
 
-    /// Calls a function of the script with at most three arguments. One that is shared reaches the function as a copy.
+    /// Calls a function of the script.
     ///
     /// # Errors
     /// What it threw, or that it does not exist.
@@ -65,94 +63,100 @@ impl Calls {
         arguments: Vec<Dynamic>,
     ) -> Result<Dynamic, Box<EvalAltResult>> {
         let count = arguments.len();
-        let known = self.functions.borrow().get(name).and_then(|calls| calls[count].clone());
-        let call = match known {
-            Some(call) => call,
+        let overload = |known: &&Rc<Function>| known.parameters.len() == count;
+        let known = self.functions.borrow().get(name).and_then(|known| known.iter().find(overload).cloned());
+        let function = match known {
+            Some(function) => function,
             None => {
-                let Some(call) = self.compile(engine, name, count) else {
+                let Some(function) = self.find(name, count) else {
                     return Err(EvalAltResult::ErrorFunctionNotFound(name.into(), Position::NONE).into());
                 };
-                self.functions.borrow_mut().entry(name.to_owned()).or_default()[count] = Some(call.clone());
-                call
+                self.functions.borrow_mut().entry(name.to_owned()).or_default().push(function.clone());
+                function
             }
         };
         let mut state = self.state(engine, 0);
-        for (name, argument) in ARGUMENTS.iter().zip(arguments) {
-            state.scope.push_dynamic(*name, argument);
+        let result = state.run(engine, &function, arguments);
+        if result.is_ok() {
+            self.put_back(state);
         }
-        let result = state.run(engine, &call);
-        self.put_back(state, result.is_ok());
-        result.map_err(|error| match *error {
-            EvalAltResult::ErrorInFunctionCall(called, _, inner, _) if called == name => inner,
-            error => error.into(),
-        })
+        result
     }
 
-    /// The call of a closure of the script itself; none for other functions, which only Rhai can call.
-    fn closure(&self, engine: &Engine, function: &FnPtr, arguments: usize) -> Option<Call> {
+    /// A closure of the script itself; none for other functions, which only Rhai can call.
+    fn closure(&self, function: &FnPtr, arguments: usize) -> Option<Rc<Function>> {
         if function.is_curried() || !function.is_anonymous() {
             return None;
         }
         let name = function.fn_name();
         let key = name.as_ptr().addr();
-        if let Some((known, call)) = self.closures.borrow().get(&key)
+        if let Some((known, function)) = self.closures.borrow().get(&key)
             && known == name
         {
-            return call.clone();
+            return function.clone();
         }
-        let call = self.compile(engine, name, arguments);
-        self.closures.borrow_mut().insert(key, (name.into(), call.clone()));
-        call
+        let function = self.find(name, arguments);
+        self.closures.borrow_mut().insert(key, (name.into(), function.clone()));
+        function
     }
 
-    /// The call of a function of the script; none if it has no such function.
-    fn compile(&self, engine: &Engine, name: &str, arguments: usize) -> Option<Call> {
-        let function = self.library.get_script_fn(name, arguments)?;
-        // The only public way to a script function's hash is to add it to a module.
-        let hash = Module::new().set_script_fn(function.clone());
-        let mut scope = Scope::new();
-        for name in &ARGUMENTS[..arguments] {
-            scope.push(*name, ());
-        }
-        let ast = engine.compile_with_scope(&scope, TEXTS[arguments]).expect("these texts parse");
-        let mut statements: Box<[Stmt]> = ast.statements().into();
-        for statement in &mut statements {
-            let Stmt::Expr(expression) = statement else { unreachable!("these texts are an expression") };
-            let Expr::FnCall(call, _) = &mut **expression else { unreachable!("which calls a function") };
-            call.name = function.name.clone();
-            call.hashes = FnCallHashes::from_hash(hash);
-        }
-        Some(statements.into())
+    fn find(&self, name: &str, arguments: usize) -> Option<Rc<Function>> {
+        let function = self.ast.shared_lib().get_script_fn(name, arguments)?;
+        // The only public way to a function's statements is to walk through it.
+        let alone = self.ast.clone_functions_only_filtered(|_, _, _, known, count| known == name && count == arguments);
+        let mut statements = Vec::new();
+        alone.walk(&mut |path| {
+            if let [ASTNode::Stmt(statement)] = path {
+                statements.push((*statement).clone());
+            }
+            true
+        });
+        let parameters = function.params.iter().cloned().collect();
+        Some(Rc::new(Function { parameters, statements: statements.into() }))
     }
 
     fn state(&self, engine: &Engine, level: usize) -> Box<State> {
         let free = self.free.borrow_mut().pop();
         let mut state = free.unwrap_or_else(|| {
             let mut global = engine.new_global_runtime_state();
-            global.lib.push(self.library.clone());
+            global.lib.push(self.ast.shared_lib().clone());
             global.source = Some(self.source.clone());
+            // Not the top level, where a constant would be everybody's.
+            global.scope_level = 1;
             let mut caches = Caches::new();
             caches.push_fn_resolution_cache();
             Box::new(State { global, caches, scope: Scope::new() })
         });
-        state.global.level = level;
+        state.global.level = level + 1;
         state
     }
 
-    /// Keeps a state for the next call. One in which something went wrong is dropped: what it holds is not known.
-    fn put_back(&self, mut state: Box<State>, clean: bool) {
+    /// Keeps for the next call a state whose last call returned. In any other, nobody knows what it holds.
+    fn put_back(&self, state: Box<State>) {
         let mut free = self.free.borrow_mut();
-        if clean && free.len() < KEPT {
-            state.scope.clear();
+        if free.len() < KEPT {
             free.push(state);
         }
     }
 }
 
 impl State {
-    fn run(&mut self, engine: &Engine, call: &Call) -> Result<Dynamic, Box<EvalAltResult>> {
+    fn run(
+        &mut self,
+        engine: &Engine,
+        function: &Function,
+        arguments: impl IntoIterator<Item = Dynamic>,
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
+        for (name, argument) in function.parameters.iter().zip(arguments) {
+            self.scope.push_dynamic(name.clone(), argument);
+        }
         #[expect(deprecated, reason = "the only call that leaves Rhai's memory with us")]
-        engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, call)
+        let value =
+            engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, &function.statements)?;
+        self.scope.clear();
+        self.global.truncate_imports(0);
+        self.global.always_search_scope = false;
+        Ok(value)
     }
 }
 
@@ -177,37 +181,33 @@ impl<'a> WithValue<'a> {
     /// # Errors
     /// What it threw.
     pub fn call(&mut self, function: &FnPtr) -> Result<Dynamic, Box<EvalAltResult>> {
-        let engine = self.context.engine();
-        let own = self.calls.as_deref().and_then(|calls| Some((calls, calls.closure(engine, function, 1)?)));
-        let Some((calls, call)) = own else {
+        let own = self.calls.as_deref().and_then(|calls| Some((calls, calls.closure(function, 1)?)));
+        let Some((calls, own)) = own else {
             return function.call_raw(self.context, None, [self.value.clone()]);
         };
+        let engine = self.context.engine();
         // Whatever ends the call otherwise than by returning leaves the state in nobody's hands.
-        let mut state = self.state.take().unwrap_or_else(|| {
-            let mut state = calls.state(engine, self.context.call_level());
-            state.scope.push_dynamic(ARGUMENTS[0], self.value.clone());
-            state
-        });
-        match state.run(engine, &call) {
-            Ok(value) => {
-                self.state = Some(state);
-                Ok(value)
-            }
-            Err(mut error) => {
-                // The place of the call is where the script called the host function, not in the text that was made here.
-                if let EvalAltResult::ErrorInFunctionCall(_, _, _, position) = &mut *error {
-                    *position = self.context.call_position();
-                }
-                Err(error)
-            }
+        let mut state = self.state.take().unwrap_or_else(|| calls.state(engine, self.context.call_level()));
+        let value = state.run(engine, &own, [self.value.clone()]).map_err(|error| self.from_within(function, error))?;
+        self.state = Some(state);
+        Ok(value)
+    }
+
+    /// An error of a function, with the place of its call, as Rhai tells it.
+    fn from_within(&self, function: &FnPtr, error: Box<EvalAltResult>) -> Box<EvalAltResult> {
+        if error.is_system_exception() {
+            return error;
         }
+        let source = self.calls.as_ref().map_or_else(String::new, |calls| calls.source.to_string());
+        let name = function.fn_name().to_owned();
+        EvalAltResult::ErrorInFunctionCall(name, source, error, self.context.call_position()).into()
     }
 }
 
 impl Drop for WithValue<'_> {
     fn drop(&mut self) {
         if let (Some(state), Some(calls)) = (self.state.take(), &self.calls) {
-            calls.put_back(state, true);
+            calls.put_back(state);
         }
     }
 }
