@@ -10,7 +10,7 @@ use crate::fault::Side;
 use crate::metric::Catalogue;
 use crate::metric::sample::{Names, Rows};
 use crate::metric::snapshot::Snapshot;
-use crate::report::{Change, GeneratorPoint, Mark, PointLatency, Report, RunInfo};
+use crate::report::{Change, GeneratorPoint, Mark, PointLatency, Report, RunInfo, ThresholdSummary};
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -136,6 +136,8 @@ pub struct Second {
     pub marks: Vec<Mark>,
     /// Scenarios, in the order of the plan.
     pub scenarios: Vec<ScenarioNow>,
+    /// Thresholds, as they stand now; one without data yet has no value, and is taken to hold.
+    pub thresholds: Vec<ThresholdSummary>,
     /// The snapshots of this second, one a source, for outputs that keep series.
     pub snapshots: Vec<Arc<Snapshot>>,
     /// What the metrics of the snapshots are.

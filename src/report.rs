@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Side;
 
+pub mod figures;
+
 /// The value of [`Report::schema`].
 pub const SCHEMA: &str = "loadr/summary/v1";
 
 /// A finished run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Always [`SCHEMA`].
     pub schema: String,

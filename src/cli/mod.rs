@@ -9,12 +9,14 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub mod control;
 pub mod ctl;
+pub mod dashboard;
 pub mod demo;
 pub mod docs;
 pub mod exit;
 #[cfg(unix)]
 pub mod keys;
 pub mod run;
+pub mod serve;
 pub mod signals;
 
 use exit::Exit;

@@ -20,6 +20,7 @@ use crate::metric::{Catalogue, builtin};
 use crate::plan::Phases;
 use crate::report::{
     Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series,
+    ThresholdSummary,
 };
 use crate::vu::Abort;
 
@@ -101,6 +102,19 @@ struct Watched {
     threshold: Threshold,
     /// Whether it held when it last had data; at first it is taken to hold.
     held: bool,
+    /// What was found then.
+    value: Option<f64>,
+}
+
+impl Watched {
+    fn now(&self) -> ThresholdSummary {
+        ThresholdSummary {
+            metric: self.threshold.key().into(),
+            expression: self.threshold.expression().into(),
+            ok: self.held,
+            value: self.value,
+        }
+    }
 }
 
 /// That a threshold asked for the end of the run.
@@ -151,7 +165,10 @@ impl Collector {
             limits: Limits::new(facts.machine, &facts.info),
             examples: Examples::default(),
             store: Store::new(catalogue),
-            thresholds: thresholds.into_iter().map(|threshold| Watched { threshold, held: true }).collect(),
+            thresholds: thresholds
+                .into_iter()
+                .map(|threshold| Watched { threshold, held: true, value: None })
+                .collect(),
             warnings,
             facts,
             engine_told: false,
@@ -229,6 +246,7 @@ impl Collector {
             generator,
             marks: self.marks_in(second),
             scenarios: engine.scenarios,
+            thresholds: self.thresholds.iter().map(Watched::now).collect(),
             snapshots,
             catalogue: self.store.catalogue().clone(),
         };
@@ -330,8 +348,9 @@ impl Collector {
     }
 
     fn judge(&mut self, elapsed: Duration, events: &mut Vec<RunEvent>) {
-        for (index, Watched { threshold, held }) in self.thresholds.iter_mut().enumerate() {
+        for (index, Watched { threshold, held, value: last }) in self.thresholds.iter_mut().enumerate() {
             let Judgement { ok, value, no_data } = threshold.evaluate(&self.store, elapsed);
+            *last = value.filter(|_| !no_data);
             if no_data {
                 // There may be some yet; only at the end its absence counts.
                 continue;

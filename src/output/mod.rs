@@ -11,6 +11,7 @@
 //! | [`plain`] | one line every few seconds, without a terminal (stderr) |
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
+//! | [`page`] | one HTML page that shows the run, live and as a file |
 //!
 //! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
 //!
@@ -32,6 +33,7 @@ pub mod line;
 pub mod live;
 pub mod merge;
 pub mod messages;
+pub mod page;
 pub mod plain;
 pub mod push;
 #[cfg(test)]
@@ -42,6 +44,7 @@ pub mod table;
 pub mod terminal;
 pub mod text;
 pub mod values;
+pub mod whole_file;
 
 pub use fanout::{Ending, Fanout};
 use spec::{Arguments, Destination, Parameter, Spec};
@@ -243,7 +246,7 @@ pub struct Format {
 }
 
 /// All formats.
-pub const FORMATS: &[Format] = &[json::FORMAT];
+pub const FORMATS: &[Format] = &[json::FORMAT, page::FORMAT];
 
 /// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.
 ///

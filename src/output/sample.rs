@@ -504,6 +504,7 @@ pub(super) fn second(number: u32) -> Second {
                 state: ScenarioState::Done,
             },
         ],
+        thresholds: vec![threshold("http_req_duration", "p(95)<2", false, Some(3.4))],
         snapshots: Vec::new(),
         catalogue: Arc::default(),
     }

@@ -20,6 +20,7 @@ mod nginx;
 mod open;
 mod options;
 mod samples;
+mod page_units;
 mod scenarios;
 mod scripts;
 mod server;
