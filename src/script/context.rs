@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rhai::Dynamic;
+use rhai::{Dynamic, ImmutableString};
+use rustc_hash::FxHashMap;
 
 use super::modules::data::DataPool;
 use super::series::SeriesTable;
@@ -112,6 +113,8 @@ pub struct VuContext {
     pub group: Cell<u32>,
     /// What the script keeps in `vu.state`.
     pub state: RefCell<Dynamic>,
+    /// What libraries keep by `vu::remember`; nothing is allocated before the first.
+    pub kept: RefCell<Option<Box<FxHashMap<ImmutableString, Dynamic>>>>,
     /// Its HTTP client; none in init.
     pub client: Option<Client>,
 }
@@ -131,6 +134,7 @@ impl VuContext {
             scenario,
             group: Cell::new(0),
             state: RefCell::new(Dynamic::from_map(rhai::Map::new())),
+            kept: RefCell::default(),
             client,
         };
         vu.begin_iteration(seed, 0);

@@ -16,6 +16,7 @@ mod failures;
 mod harness;
 mod journeys;
 mod lifecycle;
+mod new;
 mod nginx;
 mod open;
 mod options;
