@@ -88,7 +88,7 @@ export class Overview {
           : null,
       ),
     );
-    this.noAdvice = h("p", { class: "quiet" }, "Nothing stands out.");
+    this.noAdvice = h("p", { class: "quiet" }, "");
     this.look = h(
       "div",
       { class: "look" },
@@ -135,6 +135,7 @@ export class Overview {
     setText(this.noLimits, limitNote(doc));
     this.advice.update(doc.advice ?? []);
     this.noAdvice.hidden = (doc.advice ?? []).length > 0;
+    setText(this.noAdvice, doc.live ? "Nothing stands out so far." : "Nothing stands out.");
     this.updateFigures(doc);
   }
 
@@ -157,7 +158,7 @@ export class Overview {
       ["p50", "p50 (median)", stats(t, "med"), latency(stats(t, "med")), s && latency(stats(s, "med"))],
       ["p95", "p95", stats(t, "p95"), latency(stats(t, "p95")), s && latency(stats(s, "p95"))],
       ["p99", "p99", stats(t, "p99"), latency(stats(t, "p99")), s && latency(stats(s, "p99"))],
-      ["vus", "VUs, most", t.vus_max, count(t.vus_max), s && s.level],
+      ["vus", "VUs, most", t.vus_max, count(t.vus_max), s && s.level, doc.live ? `now ${count(t.vus)}` : null],
       ["duration", "Duration", run.duration_s, span(run.duration_s), s && span(s.to_s - s.from_s)],
     ];
     for (const [name, label, value, text, steady, beside] of tiles) {
