@@ -21,6 +21,7 @@ mod nginx;
 mod open;
 mod options;
 mod page_units;
+mod samples;
 mod scenarios;
 mod scripts;
 mod server;

@@ -237,6 +237,7 @@ fn errors_so_far(model: &Model) -> Vec<ErrorSummary> {
         count: row.count,
         first_at_s: f64::from(row.first_second),
         example: row.example.clone(),
+        request: None,
     };
     let mut errors: Vec<_> = model.errors.rows.iter().map(row).collect();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));
