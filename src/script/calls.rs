@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use rhai::{
-    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, FnPtr, GlobalRuntimeState, ImmutableString,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, FnPtr, GlobalRuntimeState, ImmutableString, Module,
     NativeCallContext, Position, Scope, Stmt,
 };
 use rustc_hash::FxHashMap;
@@ -18,7 +18,7 @@ const KEPT: usize = 32;
 
 /// Calls into one script on one worker.
 pub struct Calls {
-    ast: AST,
+    library: Rc<Module>,
     source: ImmutableString,
     free: RefCell<Vec<Box<State>>>,
     functions: RefCell<FxHashMap<String, Vec<Rc<Function>>>>,
@@ -44,7 +44,7 @@ impl Calls {
     #[must_use]
     pub fn new(ast: &AST) -> Self {
         Self {
-            ast: ast.clone_functions_only(),
+            library: ast.shared_lib().clone(),
             source: ast.source().unwrap_or_default().into(),
             free: RefCell::default(),
             functions: RefCell::default(),
@@ -101,11 +101,12 @@ impl Calls {
     }
 
     fn find(&self, name: &str, arguments: usize) -> Option<Rc<Function>> {
-        let function = self.ast.shared_lib().get_script_fn(name, arguments)?;
+        let function = self.library.get_script_fn(name, arguments)?;
         // The only public way to a function's statements is to walk through it.
-        let alone = self.ast.clone_functions_only_filtered(|_, _, _, known, count| known == name && count == arguments);
+        let mut alone = Module::new();
+        alone.set_script_fn(function.clone());
         let mut statements = Vec::new();
-        alone.walk(&mut |path| {
+        AST::new([], alone).walk(&mut |path| {
             if let [ASTNode::Stmt(statement)] = path {
                 statements.push((*statement).clone());
             }
@@ -119,7 +120,7 @@ impl Calls {
         let free = self.free.borrow_mut().pop();
         let mut state = free.unwrap_or_else(|| {
             let mut global = engine.new_global_runtime_state();
-            global.lib.push(self.ast.shared_lib().clone());
+            global.lib.push(self.library.clone());
             global.source = Some(self.source.clone());
             // Not the top level, where a constant would be everybody's.
             global.scope_level = 1;
