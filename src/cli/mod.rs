@@ -15,6 +15,7 @@ pub mod docs;
 pub mod exit;
 #[cfg(unix)]
 pub mod keys;
+pub mod report;
 pub mod run;
 pub mod serve;
 pub mod signals;
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Watch or change a run that was started with `--control`.
     Ctl(ctl::CtlArgs),
+    /// Make the HTML page of a run from its exported summary.
+    Report(report::ReportArgs),
     /// Show what scripts can call.
     Docs(docs::DocsArgs),
 }
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
             Exit::Failed
         }),
         Command::Ctl(args) => ctl::run(&args),
+        Command::Report(args) => report::report(&args),
         Command::Docs(args) => docs::run(&args),
     };
     exit.into()

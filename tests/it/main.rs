@@ -19,6 +19,7 @@ mod lifecycle;
 mod nginx;
 mod open;
 mod options;
+mod page;
 mod page_units;
 mod scenarios;
 mod scripts;

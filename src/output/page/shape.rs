@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use crate::report::advice::{Advice, Knee};
 use crate::report::{
     CheckSummary, ErrorSummary, GeneratorLimit, Mark, RunInfo, StageSummary, SteadySummary, TrendStats,
 };
@@ -52,8 +53,8 @@ pub(super) struct Document {
     pub run: Run,
     pub verdict: PageVerdict,
     pub limits: Vec<GeneratorLimit>,
-    pub knee: Option<serde_json::Value>,
-    pub advice: Vec<serde_json::Value>,
+    pub knee: Option<Knee>,
+    pub advice: Vec<Advice>,
     pub totals: PageTotals,
     pub steady: Option<SteadySummary>,
     pub stages: Vec<StageSummary>,
