@@ -15,6 +15,7 @@ pub mod docs;
 pub mod exit;
 #[cfg(unix)]
 pub mod keys;
+pub mod new;
 pub mod report;
 pub mod run;
 pub mod serve;
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Run a journey under load, and report.
     Run(Box<run::RunArgs>),
+    /// Write a script to start from, with the files that it needs.
+    New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
     Demo(demo::DemoArgs),
     /// Watch or change a run that was started with `--control`.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Report(args) => report::report(&args),
         Command::Docs(args) => docs::run(&args),

@@ -104,7 +104,7 @@ fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document 
         errors: report.map_or_else(|| errors_so_far(model), |report| report.errors.clone()),
         groups: Some(groups(model)),
         scenarios: scenarios(model, &now, report.is_some()),
-        slowest: None,
+        slowest: report.and_then(tables::slowest),
         metrics: report.map(tables::metrics).unwrap_or_default(),
         time: arrays::time(&shown, load_s),
         series: arrays::series(&shown, model),
@@ -238,6 +238,7 @@ fn errors_so_far(model: &Model) -> Vec<ErrorSummary> {
         count: row.count,
         first_at_s: f64::from(row.first_second),
         example: row.example.clone(),
+        request: None,
     };
     let mut errors: Vec<_> = model.errors.rows.iter().map(row).collect();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));

@@ -64,7 +64,7 @@ pub(super) fn document(report: &Report) -> Document {
         errors: report.errors.clone(),
         groups: None,
         scenarios: report.run.scenarios.iter().map(tables::scenario).collect(),
-        slowest: None,
+        slowest: tables::slowest(report),
         metrics: tables::metrics(report),
         time: Time {
             interval_s,
