@@ -67,7 +67,8 @@ fn ids(advice: &[Advice]) -> Vec<&str> {
 }
 
 fn failure(code: u32, message: &str, side: Side, count: u64) -> ErrorSummary {
-    ErrorSummary { code, message: message.into(), side, count, first_at_s: 12.0, example: "error: whole\nstory".into() }
+    let example = "error: whole\nstory".into();
+    ErrorSummary { code, message: message.into(), side, count, first_at_s: 12.0, example, request: None }
 }
 
 #[test]
