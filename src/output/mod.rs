@@ -33,6 +33,7 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 pub mod text;
+pub mod trace;
 pub mod values;
 
 pub use fanout::{Ending, Fanout};
