@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rhai::{EvalAltResult, ParseError, Position};
 use rustc_hash::FxHashMap;
 
-use crate::units;
+use super::diagnosis::{describe, lowercase_first, mistakes};
 
 /// The error that a host function gives to its script: a lowercase sentence that names what was wrong.
 #[must_use]
@@ -56,7 +56,9 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(source: &str, position: Position) -> Self {
+    /// Where Rhai says it is, in the file `source`.
+    #[must_use]
+    pub fn new(source: &str, position: Position) -> Self {
         Self { source: source.to_owned(), line: position.line().unwrap_or(0), column: position.position().unwrap_or(0) }
     }
 }
@@ -71,15 +73,50 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// One error of a script.
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// It can't work.
+    Error,
+    /// It works, but hardly as meant.
+    Warning,
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// Something that belongs to a diagnostic: a related place, or what is to be known beside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What there is to say.
+    pub message: String,
+    /// Where, if it is about a place.
+    pub place: Option<Place>,
+}
+
+/// One error of a script, or one warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule that found it, as `docs/check.md` lists them; empty when it showed while the script ran.
+    pub code: &'static str,
     /// What is wrong.
     pub message: String,
     /// Where.
     pub place: Place,
+    /// How many characters of the line it is about; 0 when only the start is known.
+    pub length: usize,
     /// The calls that led there, the innermost first: the function's name, and where it was called.
     pub trace: Vec<(String, Place)>,
+    /// What belongs to it.
+    pub notes: Vec<Note>,
     /// How to mend it.
     pub hint: Option<String>,
 }
@@ -89,6 +126,8 @@ pub struct Diagnostic {
 pub struct Vocabulary {
     /// Functions, with their namespace: `http::get`.
     pub functions: Vec<String>,
+    /// The script's own functions and those that it imports, with the names of their parameters.
+    pub signatures: Vec<(String, Vec<String>)>,
     /// Properties and methods of host types.
     pub properties: Vec<String>,
     /// Constants.
@@ -113,15 +152,42 @@ impl ClosureFiles {
     }
 }
 
+/// The error at the bottom of the calls through which it came.
+pub fn innermost(error: &EvalAltResult) -> &EvalAltResult {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            innermost(inner)
+        }
+        leaf => leaf,
+    }
+}
+
+/// How many calls of a trace are shown; the innermost are what matters.
+const TRACE_MAX: usize = 8;
+
 /// How Rhai's names of closures begin.
 pub const CLOSURE_PREFIX: &str = "anon$";
 
 impl Diagnostic {
-    /// One that is not about a place within the script.
+    /// An error, with nothing but a message and a place.
+    #[must_use]
+    pub fn error(message: impl Into<String>, place: Place) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: "",
+            message: message.into(),
+            place,
+            length: 0,
+            trace: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// An error that is not about a place within the script.
     #[must_use]
     pub fn at_file(message: impl Into<String>, source: &str) -> Self {
-        let place = Place { source: source.to_owned(), line: 0, column: 0 };
-        Self { message: message.into(), place, trace: Vec::new(), hint: None }
+        Self::error(message, Place { source: source.to_owned(), line: 0, column: 0 })
     }
 
     /// Of a script that could not be parsed.
@@ -130,6 +196,7 @@ impl Diagnostic {
         let mut place = Place::new(source, error.1);
         let message = lowercase_first(&error.0.to_string());
         let hint = match &*error.0 {
+            rhai::ParseErrorType::Reserved(word) => mistakes::elsewhere(word),
             rhai::ParseErrorType::ExprTooDeep => Some("take parts of it out into functions or variables".to_owned()),
             rhai::ParseErrorType::MissingToken(token, _) if token == ";" => {
                 Some("a `;` is missing before this, or a word is misspelt just before it".to_owned())
@@ -139,10 +206,10 @@ impl Diagnostic {
         if place.line == 0 {
             place.column = 0;
         }
-        Self { message, place, trace: Vec::new(), hint }
+        Self { hint, ..Self::error(message, place) }
     }
 
-    /// Of a script that failed while it ran.
+    /// Of a script that failed while it ran: what and where. [`super::diagnosis::explain`] adds why.
     #[must_use]
     pub fn from_eval_error(error: &EvalAltResult, source: &str, vocabulary: &Vocabulary) -> Self {
         let mut source = source.to_owned();
@@ -179,7 +246,7 @@ impl Diagnostic {
                 place = called_at.clone();
             }
         }
-        Self { message, place, trace, hint }
+        Self { trace, hint, ..Self::error(message, place) }
     }
 
     /// The first line: what and where.
@@ -191,7 +258,8 @@ impl Diagnostic {
     /// The whole text, without a newline at its end.
     #[must_use]
     pub fn render(&self, sources: &Sources) -> String {
-        let mut out = format!("error: {}\n --> {}", self.message, self.place);
+        let code = if self.code.is_empty() { String::new() } else { format!("[{}]", self.code) };
+        let mut out = format!("{}{code}: {}\n --> {}", self.severity, self.message, self.place);
         let text = sources.get(&self.place.source);
         if let Some(line) = text.as_deref().and_then(|text| text.lines().nth(self.place.line.wrapping_sub(1))) {
             let number = self.place.line.to_string();
@@ -201,11 +269,28 @@ impl Diagnostic {
             if self.place.column > 0 {
                 let before: String =
                     line.chars().take(self.place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-                let _ = write!(out, "\n{margin} | {before}^");
+                let left = line.chars().count().saturating_sub(self.place.column - 1);
+                let carets = "^".repeat(self.length.min(left).max(1));
+                let _ = write!(out, "\n{margin} | {before}{carets}");
             }
         }
-        for (function, place) in &self.trace {
+        let mut calls = self.trace.chunk_by(|one, next| one == next);
+        for same in calls.by_ref().take(TRACE_MAX) {
+            let (function, place) = &same[0];
             let _ = write!(out, "\n  = in `{function}`, called at {place}");
+            if same.len() > 1 {
+                let _ = write!(out, ", {} times", same.len());
+            }
+        }
+        let left: usize = calls.map(<[_]>::len).sum();
+        if left > 0 {
+            let _ = write!(out, "\n  = and {left} more calls");
+        }
+        for note in &self.notes {
+            let _ = match &note.place {
+                Some(place) => write!(out, "\n  = {}: {place}", note.message),
+                None => write!(out, "\n  = {}", note.message),
+            };
         }
         if let Some(hint) = &self.hint {
             let _ = write!(out, "\n  = help: {hint}");
@@ -226,64 +311,35 @@ fn module_source(name: &str, inner: &EvalAltResult, importer: &str) -> String {
     }
 }
 
-fn describe(leaf: &EvalAltResult, vocabulary: &Vocabulary) -> (String, Option<String>) {
-    let did_you_mean = |word: &str, candidates: &[String]| {
-        units::nearest(word, candidates.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"))
-    };
-    match leaf {
-        EvalAltResult::ErrorRuntime(value, _) => (value.to_string(), None),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            let name = signature.split(" (").next().unwrap_or(signature);
-            let name = name.trim_start_matches("crate::");
-            if vocabulary.functions.iter().any(|known| known == name) {
-                let message = format!("`{name}` can't be called like this: `{signature}`");
-                return (
-                    message,
-                    Some(format!("check the number and the types of its arguments: `loadr docs {name}`")),
-                );
-            }
-            let hint = did_you_mean(name, &vocabulary.functions).or_else(|| did_you_mean(name, &vocabulary.properties));
-            (format!("there is no function `{signature}`"), hint)
-        }
-        EvalAltResult::ErrorVariableNotFound(name, _) => {
-            (format!("there is no variable `{name}`"), did_you_mean(name, &vocabulary.constants))
-        }
-        EvalAltResult::ErrorModuleNotFound(name, _) => (format!("there is no module `{name}`"), None),
-        EvalAltResult::ErrorParsing(kind, _) => (lowercase_first(&kind.to_string()), None),
-        EvalAltResult::ErrorDotExpr(text, _) => {
-            let property = text.split('\'').nth(1).unwrap_or_default();
-            let owner = text.rsplit('\'').nth(1).unwrap_or_default();
-            if property.is_empty() || !text.contains("getter") {
-                return (lowercase_first(text), None);
-            }
-            let hint = did_you_mean(property, &vocabulary.properties);
-            (format!("a {owner} has no property `{property}`"), hint)
-        }
-        EvalAltResult::ErrorStackOverflow(_) => (
-            "the calls are nested too deep: a function calls itself without end, or too often".to_owned(),
-            Some("a virtual user's calls can be 64 deep; write it as a loop".to_owned()),
-        ),
-        EvalAltResult::ErrorMismatchDataType(wanted, found, _) if wanted == "bool" => (
-            format!("a condition must be true or false, this is {found}"),
-            Some("compare it: `value != ()`, `value > 0`, `text != \"\"`".to_owned()),
-        ),
-        other => {
-            let mut bare = other.to_string();
-            if let Some(at) = bare.rfind(" (line ") {
-                bare.truncate(at);
-            }
-            (lowercase_first(&bare), None)
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn lowercase_first(text: &str) -> String {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        // An acronym stays as it is.
-        (Some(first), Some(second)) if !second.is_uppercase() => {
-            first.to_lowercase().chain([second]).chain(chars).collect()
-        }
-        _ => text.to_owned(),
+    #[test]
+    fn a_warning_is_rendered_with_its_code_its_length_and_its_notes() {
+        let sources = Sources::default();
+        sources.insert("a.rhai", "fn journey() {\n\tlet n = 1;\n}".into());
+        let place = |line, column| Place { source: "a.rhai".into(), line, column };
+        let diagnostic = Diagnostic {
+            severity: Severity::Warning,
+            code: "odd-name",
+            length: 3,
+            notes: vec![
+                Note { message: "declared here".into(), place: Some(place(1, 1)) },
+                Note { message: "names have a reason".into(), place: None },
+            ],
+            hint: Some("call it `count`".into()),
+            ..Diagnostic::error("an odd name", place(2, 2))
+        };
+        insta::assert_snapshot!(diagnostic.render(&sources), @r"
+        warning[odd-name]: an odd name
+         --> a.rhai:2:2
+          |
+        2 | 	let n = 1;
+          | 	^^^
+          = declared here: a.rhai:1:1
+          = names have a reason
+          = help: call it `count`
+        ");
     }
 }

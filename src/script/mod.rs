@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod context;
 pub mod curves;
+pub mod diagnosis;
 pub mod engine;
 pub mod error;
 pub mod host;

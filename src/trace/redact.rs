@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn names_tell_what_is_secret() {
-        for name in ["password", "newPassword", "X-Api-Key", "access_token", "auth", "PIN", "client_secret", "csrf-token"] {
+        for name in
+            ["password", "newPassword", "X-Api-Key", "access_token", "auth", "PIN", "client_secret", "csrf-token"]
+        {
             assert!(is_secret(name), "{name}");
         }
         for name in ["author", "key", "pinned", "passenger", "keyboard", "name", "spinner", "id"] {

@@ -19,6 +19,7 @@ mod lifecycle;
 mod nginx;
 mod open;
 mod options;
+mod page_units;
 mod scenarios;
 mod scripts;
 mod server;

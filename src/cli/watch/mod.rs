@@ -215,8 +215,7 @@ const MOST: u32 = 1_000;
 
 /// Whether a script needs `BASE_URL`: it asks for it without saying what it is otherwise.
 fn asks_for_base_url(text: &str) -> bool {
-    static ASKS: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r#"\benv\(\s*"BASE_URL"\s*\)"#).expect("a pattern"));
+    static ASKS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"\benv\(\s*"BASE_URL"\s*\)"#).expect("a pattern"));
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.into_iter().any(|line| ASKS.is_match(line))
 }

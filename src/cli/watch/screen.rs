@@ -43,7 +43,14 @@ struct Shown {
 
 impl Screen {
     /// A screen with nothing on it.
-    pub fn new(out: Box<dyn Write + Send>, look: Look, view: View, clears: bool, has_keys: bool, several: bool) -> Self {
+    pub fn new(
+        out: Box<dyn Write + Send>,
+        look: Look,
+        view: View,
+        clears: bool,
+        has_keys: bool,
+        several: bool,
+    ) -> Self {
         let renderer = Renderer::new(look, view.clone(), several);
         let shown = Shown { heading: Line::new(), events: Vec::new(), left_out: 0, renderer, ending: Vec::new() };
         Self { out, look, clears, has_keys, several, view, shown, on_last_line: false }
@@ -76,7 +83,10 @@ impl Screen {
             self.shown.left_out += 1;
             self.shown.renderer.count(&event);
             if self.shown.left_out == 1 {
-                let line = Line::new().with(Role::Warn, format!("… more than {EVENTS_MAX} steps: from here on they are counted, not shown"));
+                let line = Line::new().with(
+                    Role::Warn,
+                    format!("… more than {EVENTS_MAX} steps: from here on they are counted, not shown"),
+                );
                 let line = line.render(&self.look);
                 self.print(&[line]);
             }
@@ -127,7 +137,8 @@ impl Screen {
         if !self.has_keys {
             return;
         }
-        let keys = [("r", "run again"), ("l", "load test"), ("b", "bodies"), ("f", "filter"), ("q", "quit"), ("h", "help")];
+        let keys =
+            [("r", "run again"), ("l", "load test"), ("b", "bodies"), ("f", "filter"), ("q", "quit"), ("h", "help")];
         let mut line = Line::new().with(Role::Dim, "waiting for a save");
         for (key, meaning) in keys {
             line.push(Role::Dim, " · ");

@@ -126,7 +126,9 @@ impl Watcher {
         let Err(error) = result else { return };
         if !std::mem::replace(&mut self.setting.poll, true) {
             self.files.stop_watching();
-            complain(&format!("warning: the system can't tell when files change ({error}): loadr looks twice a second"));
+            complain(&format!(
+                "warning: the system can't tell when files change ({error}): loadr looks twice a second"
+            ));
         }
     }
 

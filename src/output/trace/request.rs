@@ -155,9 +155,7 @@ fn phases_in_words(hop: &Hop) -> String {
 
 fn headers(side: &str, headers: &[(String, String)]) -> Vec<Line> {
     let line = |(name, value): &(String, String)| {
-        Line::new()
-            .with(Role::Dim, format!("    {side} {}: ", text::clean(name)))
-            .with(Role::Plain, text::clean(value))
+        Line::new().with(Role::Dim, format!("    {side} {}: ", text::clean(name))).with(Role::Plain, text::clean(value))
     };
     headers.iter().map(line).collect()
 }
@@ -208,11 +206,9 @@ mod tests {
 
     #[test]
     fn a_url_is_split_behind_its_origin() {
-        for (url, origin, path) in [
-            ("http://a:1/b?c", "http://a:1", "/b?c"),
-            ("https://a", "https://a", ""),
-            ("/odd", "", "/odd"),
-        ] {
+        for (url, origin, path) in
+            [("http://a:1/b?c", "http://a:1", "/b?c"), ("https://a", "https://a", ""), ("/odd", "", "/odd")]
+        {
             assert_eq!(split(url), (origin, path));
         }
     }

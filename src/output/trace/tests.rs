@@ -78,7 +78,8 @@ fn everything() -> Vec<(u32, Step)> {
         (1, iteration(0)),
         (1, group("log in")),
         (1, {
-            let hops = vec![hop("POST", "http://127.0.0.1:8080/login", 303), hop("GET", "http://127.0.0.1:8080/me", 200)];
+            let hops =
+                vec![hop("POST", "http://127.0.0.1:8080/login", 303), hop("GET", "http://127.0.0.1:8080/me", 200)];
             requested("login", true, hops)
         }),
         (1, check("is 200", true, &[("r.status", "200", "== 200")])),

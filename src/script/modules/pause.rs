@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext};
 
+use super::argument::short_type_name;
 use super::duration::DurationRange;
 use super::{FunctionDoc, HostModule};
 use crate::script::bridge;
@@ -54,9 +55,8 @@ fn register(engine: &mut Engine, context: &HostContext) {
         pause(&host, &call, Pause::Sleep, duration)
     });
     let host = context.clone();
-    engine.register_fn("sleep", move |call: NativeCallContext, seconds: i64| {
-        pause_seconds(&host, &call, seconds as f64)
-    });
+    engine
+        .register_fn("sleep", move |call: NativeCallContext, seconds: i64| pause_seconds(&host, &call, seconds as f64));
     let host = context.clone();
     engine.register_fn("sleep", move |call: NativeCallContext, seconds: f64| pause_seconds(&host, &call, seconds));
     let host = context.clone();
@@ -109,5 +109,5 @@ fn pace(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult>
 }
 
 fn not_a_duration(function: &str, found: &Dynamic, like: &str) -> Result<(), Box<EvalAltResult>> {
-    Err(host_error(format!("`{function}` takes a duration, this is {}: write {like}", found.type_name())))
+    Err(host_error(format!("`{function}` takes a duration, this is {}: write {like}", short_type_name(found))))
 }

@@ -20,9 +20,40 @@ const SHOWN_MAX: usize = 80;
 
 /// Methods and functions that look at a value and change nothing.
 const HARMLESS: [&str; 34] = [
-    "json", "len", "contains", "starts_with", "ends_with", "index_of", "get", "get_all", "keys", "values", "to_string",
-    "to_int", "to_float", "to_lower", "to_upper", "is_empty", "type_of", "abs", "floor", "ceiling", "round", "sub_string",
-    "split", "chars", "bytes", "is_nan", "min", "max", "row", "find", "find_all", "matches", "parse_int", "parse_float",
+    "json",
+    "len",
+    "contains",
+    "starts_with",
+    "ends_with",
+    "index_of",
+    "get",
+    "get_all",
+    "keys",
+    "values",
+    "to_string",
+    "to_int",
+    "to_float",
+    "to_lower",
+    "to_upper",
+    "is_empty",
+    "type_of",
+    "abs",
+    "floor",
+    "ceiling",
+    "round",
+    "sub_string",
+    "split",
+    "chars",
+    "bytes",
+    "is_nan",
+    "min",
+    "max",
+    "row",
+    "find",
+    "find_all",
+    "matches",
+    "parse_int",
+    "parse_float",
 ];
 
 /// A side of a comparison.
@@ -37,7 +68,9 @@ pub struct Operand {
 /// The sides of the condition `closure`, which one of these files holds; none where they can't be told.
 pub fn operands(asts: &[AST], closure: &str) -> Vec<Operand> {
     for ast in asts {
-        let alone = ast.clone_functions_only_filtered(|_, _, _, name, _| name == closure);
+        let mut alone = ast.clone();
+        // `clone_functions_only_filtered` does not filter: Rhai 1.27 copies all functions into a module that has none.
+        alone.clear_statements().retain_functions(|_, _, name, _| name == closure);
         let library: &rhai::Shared<Module> = alone.as_ref();
         let Some(params) = library.iter_script_fn_info().next().map(|(.., function)| function.params.to_vec()) else {
             continue;
@@ -148,7 +181,7 @@ fn sides_of(expr: &Expr, sides: &mut Vec<Side>) {
             }
         }
         Expr::FnCall(call, _) => sides_of_call(call, expr, sides),
-        Expr::Dot(..) => match split_last(expr) {
+        Expr::Dot(..) | Expr::Index(..) => match split_last(expr) {
             // `r.body.contains("x")`: what counts is what `r.body` was.
             Some((receiver, Expr::MethodCall(method, _))) if !is_bare_response(&receiver) => {
                 let wanted = label_of_call(&method).map(|call| format!(".{call}"));
@@ -254,7 +287,7 @@ fn label(expr: &Expr) -> Option<String> {
             let question = if flags.contains(ASTFlags::NEGATED) { "?" } else { "" };
             format!("{}{question}{}", label(&pair.lhs)?, link(&pair.rhs)?)
         }
-        Expr::Index(pair, ..) => format!("{}{}", label(&pair.lhs)?, index_link(&pair.rhs)?),
+        Expr::Index(pair, flags, _) => format!("{}{}", label(&pair.lhs)?, index_link(&pair.rhs, *flags)?),
         Expr::FnCall(call, _) if is_operator(call) => match call.args.as_slice() {
             [only] => format!("{}{}", call.name, label(only)?),
             [left, right] => format!("{} {} {}", label(left)?, call.name, label(right)?),
@@ -274,19 +307,20 @@ fn link(expr: &Expr) -> Option<String> {
             let question = if flags.contains(ASTFlags::NEGATED) { "?" } else { "" };
             format!("{}{question}{}", link(&pair.lhs)?, link(&pair.rhs)?)
         }
-        Expr::Index(pair, ..) => format!("{}{}", link(&pair.lhs)?, index_link(&pair.rhs)?),
+        Expr::Index(pair, flags, _) => format!("{}{}", link(&pair.lhs)?, index_link(&pair.rhs, *flags)?),
         _ => return None,
     })
 }
 
-/// What stands in brackets, and what follows them: `[0].price` is an index whose right side is a chain.
-fn index_link(expr: &Expr) -> Option<String> {
+/// What stands in brackets, and what follows them: `[0].price` is an index whose right side is a chain, unless the chain
+/// ends there.
+fn index_link(expr: &Expr, flags: ASTFlags) -> Option<String> {
     match expr {
-        Expr::Dot(pair, ..) if !matches!(pair.lhs, Expr::Variable(..)) => {
+        Expr::Dot(pair, ..) if !flags.contains(ASTFlags::BREAK) => {
             Some(format!("[{}]{}", label(&pair.lhs)?, link(&pair.rhs)?))
         }
-        Expr::Index(pair, ..) if !matches!(pair.lhs, Expr::Variable(..)) => {
-            Some(format!("[{}]{}", label(&pair.lhs)?, index_link(&pair.rhs)?))
+        Expr::Index(pair, flags_of_next, _) if !flags.contains(ASTFlags::BREAK) => {
+            Some(format!("[{}]{}", label(&pair.lhs)?, index_link(&pair.rhs, *flags_of_next)?))
         }
         other => Some(format!("[{}]", label(other)?)),
     }
@@ -302,14 +336,23 @@ fn label_of_call(call: &FnCallExpr) -> Option<String> {
 
 /// A chain without its last link, and that link.
 fn split_last(expr: &Expr) -> Option<(Expr, Expr)> {
-    let Expr::Dot(pair, flags, position) = expr else { return None };
-    match split_last(&pair.rhs) {
-        Some((rest, last)) => {
-            // What was in the middle of the chain is its end now.
+    let (pair, flags) = match expr {
+        Expr::Dot(pair, flags, _) | Expr::Index(pair, flags, _) => (pair, *flags),
+        _ => return None,
+    };
+    let further = if flags.contains(ASTFlags::BREAK) { None } else { split_last(&pair.rhs) };
+    match (further, expr) {
+        // What was in the middle of the chain is its end now.
+        (Some((rest, last)), Expr::Dot(_, _, position)) => {
             let pair = BinaryExpr { lhs: pair.lhs.clone(), rhs: rest };
-            Some((Expr::Dot(Box::new(pair), *flags, *position), last))
+            Some((Expr::Dot(Box::new(pair), flags, *position), last))
         }
-        None => Some((pair.lhs.clone(), pair.rhs.clone())),
+        (Some((rest, last)), Expr::Index(_, _, position)) => {
+            let pair = BinaryExpr { lhs: pair.lhs.clone(), rhs: rest };
+            Some((Expr::Index(Box::new(pair), flags, *position), last))
+        }
+        (None, Expr::Dot(..)) => Some((pair.lhs.clone(), pair.rhs.clone())),
+        _ => None,
     }
 }
 
@@ -323,9 +366,11 @@ mod tests {
     fn sides(condition: &str) -> Vec<String> {
         let mut engine = Engine::new();
         engine.set_optimization_level(rhai::OptimizationLevel::None);
-        let ast = engine.compile(format!("let limit = 5; {condition}")).expect("it compiles");
-        let names: Vec<_> = ast.iter_functions().map(|function| function.name.to_owned()).collect();
-        let found = operands(&[ast], names.first().expect("a closure"));
+        let source = format!("fn other() {{ 1 == 2 }} let limit = 5; {condition}");
+        let ast = engine.compile(source).expect("it compiles");
+        let mut names = ast.iter_functions().map(|function| function.name.to_owned());
+        let closure = names.find(|name| name.starts_with("anon$")).expect("a closure");
+        let found = operands(std::slice::from_ref(&ast), &closure);
         found.iter().map(|side| format!("{} {}", side.expression, side.wanted).trim().to_owned()).collect()
     }
 

@@ -41,13 +41,7 @@ impl Tracer {
     /// The tracer of a worker; times count from `epoch`.
     #[must_use]
     pub fn new(tracing: Tracing, epoch: Instant) -> Self {
-        Self {
-            tracing,
-            epoch,
-            asts: RefCell::default(),
-            operands: RefCell::default(),
-            pauses: RefCell::default(),
-        }
+        Self { tracing, epoch, asts: RefCell::default(), operands: RefCell::default(), pauses: RefCell::default() }
     }
 
     /// Takes note of a compiled file: what its conditions compare is read from it.
@@ -87,9 +81,19 @@ impl Tracer {
     }
 
     /// Tells a check whose condition is a function of `value`, or a boolean.
-    pub fn checked(&self, vu: u32, call: &NativeCallContext, name: &str, held: bool, value: &Dynamic, condition: &Dynamic) {
+    pub fn checked(
+        &self,
+        vu: u32,
+        call: &NativeCallContext,
+        name: &str,
+        held: bool,
+        value: &Dynamic,
+        condition: &Dynamic,
+    ) {
         let compared = match condition.read_lock::<FnPtr>() {
-            Some(function) => self.operands_of(&function).iter().filter_map(|one| one.of(call, &function, value)).collect(),
+            Some(function) => {
+                self.operands_of(&function).iter().filter_map(|one| one.of(call, &function, value)).collect()
+            }
             None => Vec::new(),
         };
         self.tell(vu, Step::Checked(Checked { name: name.to_owned(), held, compared }));
