@@ -9,12 +9,15 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub mod control;
 pub mod ctl;
+pub mod dashboard;
 pub mod demo;
 pub mod docs;
 pub mod exit;
 #[cfg(unix)]
 pub mod keys;
+pub mod new;
 pub mod run;
+pub mod serve;
 pub mod signals;
 pub mod watch;
 
@@ -34,6 +37,8 @@ enum Command {
     Run(Box<RunCommand>),
     /// Run one iteration at each save of a script, and show each of its steps.
     Watch(Box<watch::WatchArgs>),
+    /// Write a script to start from, with the files that it needs.
+    New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
     Demo(demo::DemoArgs),
     /// Watch or change a run that was started with `--control`.
@@ -95,6 +100,7 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Docs(args) => docs::run(&args),
     };

@@ -22,7 +22,8 @@ const FILTER_FROM = 15;
 export function compare(a, b, descending) {
   const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
   if (noA || noB) return noA - noB;
-  const order = typeof a === "number" && typeof b === "number" ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
+  const order =
+    typeof a === "number" && typeof b === "number" ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
   return descending ? -order : order;
 }
 
@@ -43,22 +44,51 @@ export class DataTable {
     this.lines = new Map();
     this.body = h("tbody");
     this.headings = this.columns.map((column) => this.heading(column));
-    this.table = h("table", { class: "data rows", id: this.id, "data-testid": this.id }, h("caption", {}, this.caption), h("thead", {}, h("tr", {}, this.headings)), this.body);
+    this.table = h(
+      "table",
+      { class: "data rows", id: this.id, "data-testid": this.id },
+      h("caption", {}, this.caption),
+      h("thead", {}, h("tr", {}, this.headings)),
+      this.body,
+    );
     this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": this.caption }, this.table);
-    this.filter = h("input", { type: "search", class: "filter", placeholder: "Filter", "aria-label": `Filter: ${this.caption}`, autocomplete: "off", oninput: () => this.arrange() });
+    this.filter = h("input", {
+      type: "search",
+      class: "filter",
+      placeholder: "Filter",
+      "aria-label": `Filter: ${this.caption}`,
+      autocomplete: "off",
+      oninput: () => this.arrange(),
+    });
     this.found = h("span", { class: "found", role: "status" });
     this.bar = h("div", { class: "table-bar", hidden: true }, this.filter, this.found);
     this.element = h("div", { class: "table-box" }, this.bar, this.scroll);
   }
 
   heading(column) {
-    const button = h("button", { type: "button", class: "sort", title: column.title ?? null, onclick: () => {
-      const descending = this.sort?.key === column.key ? !this.sort.descending : column.number === true;
-      this.sort = { key: column.key, descending };
-      this.columns.forEach((c, i) => this.headings[i].setAttribute("aria-sort", c !== column ? "none" : descending ? "descending" : "ascending"));
-      this.arrange();
-    } }, column.label, h("span", { class: "arrow", "aria-hidden": "true" }));
-    return h("th", { scope: "col", "aria-sort": "none", "data-column": column.key, class: column.number ? "number" : null }, button);
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "sort",
+        title: column.title ?? null,
+        onclick: () => {
+          const descending = this.sort?.key === column.key ? !this.sort.descending : column.number === true;
+          this.sort = { key: column.key, descending };
+          this.columns.forEach((c, i) =>
+            this.headings[i].setAttribute("aria-sort", c !== column ? "none" : descending ? "descending" : "ascending"),
+          );
+          this.arrange();
+        },
+      },
+      column.label,
+      h("span", { class: "arrow", "aria-hidden": "true" }),
+    );
+    return h(
+      "th",
+      { scope: "col", "aria-sort": "none", "data-column": column.key, class: column.number ? "number" : null },
+      button,
+    );
   }
 
   /** Shows other rows; those that were there before stay open, focused and in place. */
@@ -85,11 +115,22 @@ export class DataTable {
   }
 
   line(row) {
-    const cells = this.columns.map((column, i) => h(i === 0 ? "th" : "td", { scope: i === 0 ? "row" : null, "data-column": column.key, class: column.number ? "number" : null }));
+    const cells = this.columns.map((column, i) =>
+      h(i === 0 ? "th" : "td", {
+        scope: i === 0 ? "row" : null,
+        "data-column": column.key,
+        class: column.number ? "number" : null,
+      }),
+    );
     const line = { row, element: h("tr", this.attributes?.(row) ?? {}, cells), cells, written: [] };
     if (this.expand) {
       line.label = h("span");
-      line.opener = h("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle(line) }, icon(ICONS.down, "icon chevron"), line.label);
+      line.opener = h(
+        "button",
+        { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle(line) },
+        icon(ICONS.down, "icon chevron"),
+        line.label,
+      );
       cells[0].append(line.opener);
     }
     return line;
@@ -148,7 +189,15 @@ export class DataTable {
     let previous = null;
     for (const row of rows) {
       const line = this.lines.get(this.key(row));
-      const matches = wanted === "" || this.columns.some((c) => !c.number && String(c.text?.(row) ?? c.value(row) ?? "").toLowerCase().includes(wanted));
+      const matches =
+        wanted === "" ||
+        this.columns.some(
+          (c) =>
+            !c.number &&
+            String(c.text?.(row) ?? c.value(row) ?? "")
+              .toLowerCase()
+              .includes(wanted),
+        );
       line.element.hidden = !matches;
       if (line.detailRow) line.detailRow.hidden = !matches || line.opener.getAttribute("aria-expanded") !== "true";
       shown += matches ? 1 : 0;
