@@ -20,6 +20,7 @@ mod new;
 mod nginx;
 mod open;
 mod options;
+mod page;
 mod page_units;
 mod samples;
 mod scenarios;
