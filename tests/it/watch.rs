@@ -417,6 +417,8 @@ fn the_exit_code_of_one_trace_tells_how_it_went() {
     of("fn journey( {", "", 107);
     of("const options = #{ vuss: 1 };\nfn journey() { }", "", 104);
     of("fn setup() { sleep(1.h); }\nfn journey() { }", "--real-time --setup-timeout 10ms", 100);
+    let ran = of("fn journey() { }", "--control 127.0.0.1:0", 104);
+    assert_eq!(ran.stderr, "error: --control is for `loadr run`: a watch has keys, and its load test a live view\n");
     let ran = of("fn journey() { }", "--vus 0", 104);
     assert_eq!(ran.stderr, "error: --vus `0`: a rehearsal takes a number from 1 to 1000\n");
 }
