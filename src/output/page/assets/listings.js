@@ -18,7 +18,7 @@ import { clipped, count, rate, share } from "./format.js";
 
 /**
  * The tables: each has the section it stands in, the name of its element, a caption, where its rows are (null: not known,
- * left out; none: `none` is said instead), its columns, and perhaps what a row opens to (`expand`).
+ * left out; none: `none` is said instead, `noneYet` while the run goes on), its columns, and perhaps what a row opens to (`expand`).
  */
 export const LISTINGS = [
   {
@@ -102,6 +102,7 @@ export const LISTINGS = [
     title: "Errors",
     caption: "What went wrong, most frequent first; open a row for an example in full",
     none: "No errors.",
+    noneYet: "No errors so far.",
     rows: (doc) => doc.errors,
     key: (row) => `${row.code} ${row.message}`,
     expand: () => new ErrorDetail(),
@@ -132,6 +133,7 @@ export const LISTINGS = [
     title: "Slowest requests",
     caption: "The slowest requests, one by one",
     none: "No requests.",
+    noneYet: "Known when the run has ended.",
     rows: (doc) => doc.slowest,
     key: (row) => `${row.trace_id} ${row.at_s} ${row.vu} ${row.iteration} ${row.duration_ms} ${row.url}`,
     columns: [
@@ -212,6 +214,7 @@ export const LISTINGS = [
     title: "Stages",
     caption: "Stages of the plan, one by one",
     none: "The plan has no stages.",
+    noneYet: "Known when the run has ended.",
     rows: (doc) => doc.stages,
     key: (row) => `${row.scenario} ${row.index}`,
     columns: [
