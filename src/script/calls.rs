@@ -177,6 +177,12 @@ impl<'a> WithValue<'a> {
         Self { calls, context, value, state: None }
     }
 
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> &Dynamic {
+        &self.value
+    }
+
     /// Calls a function with the value.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! resume, so that [`HostContext::vu`] is always the caller's. Init code, `setup` and `teardown` have a VU of their own,
 //! number 0.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -18,11 +18,13 @@ use rustc_hash::FxHashMap;
 use super::calls::Calls;
 use super::modules::data::DataPool;
 use super::series::SeriesTable;
+use super::tracer::Tracer;
 use crate::event::{LogLevel, LogLine};
 use crate::metric::registry::Recorder;
 use crate::metric::{Catalogue, Contains, MetricError, MetricId, MetricKind};
 use crate::net::http::{Client, Network};
 use crate::plan::HttpOptions;
+use crate::trace::{Step, Tracing};
 
 /// Which part of the script's life is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +188,7 @@ struct Inner {
     epoch: Instant,
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
+    tracer: OnceCell<Tracer>,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -222,6 +225,7 @@ impl HostContext {
             http,
             epoch,
             calls: RefCell::default(),
+            tracer: OnceCell::new(),
         }))
     }
 
@@ -302,6 +306,27 @@ impl HostContext {
         match &self.0.metrics {
             Metrics::Declaring(catalogue) => Some(catalogue.borrow().clone()),
             Metrics::Recording { .. } => None,
+        }
+    }
+
+    /// Lets single steps be told; once, before anything runs.
+    pub fn trace(&self, tracing: Tracing) {
+        self.0.tracer.get_or_init(|| Tracer::new(tracing, self.0.epoch));
+    }
+
+    /// Who tells single steps, where somebody asked for them.
+    #[must_use]
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.0.tracer.get()
+    }
+
+    /// Writes a line of the script's own for the user.
+    pub fn say(&self, level: LogLevel, text: String) {
+        match self.tracer() {
+            None => self.log(level, text),
+            // What init says was told when the script was looked at.
+            Some(_) if self.phase() == Phase::Init => {}
+            Some(tracer) => tracer.tell(self.vu().id, Step::Logged { level, text }),
         }
     }
 

@@ -87,6 +87,9 @@ impl Program {
         let mut ast =
             renames.isolate(&engine, &text, 0).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
+        if let Some(tracer) = context.tracer() {
+            tracer.learn(&ast);
+        }
         let functions: Vec<_> = ast
             .iter_functions()
             .filter(|function| is_written(function.name))
@@ -266,7 +269,8 @@ fn new_engine(
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_max_call_levels(MAX_CALL_LEVELS);
     engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
-    engine.set_module_resolver(SharedResolver(Resolver::new(sources.clone(), closures.clone(), renames.clone())));
+    let resolver = Resolver::new(sources.clone(), closures.clone(), renames.clone(), context.clone());
+    engine.set_module_resolver(SharedResolver(resolver));
     renames.install(&mut engine);
     engine.on_progress(|_| if guard::check() { None } else { Some(Dynamic::UNIT) });
     let constants = constants.clone();

@@ -19,6 +19,7 @@ pub mod reference;
 pub mod rename;
 pub mod series;
 pub mod source;
+pub mod tracer;
 pub mod worker_cache;
 
 #[cfg(test)]

@@ -85,18 +85,18 @@ fn register(engine: &mut Engine, context: &HostContext) {
         lookup(&host, &name).map_or(default, Into::into)
     });
     let host = context.clone();
-    engine.on_print(move |text| host.log(LogLevel::Info, text.to_owned()));
+    engine.on_print(move |text| host.say(LogLevel::Info, text.to_owned()));
     let host = context.clone();
     engine.on_debug(move |text, source, position| {
         let at = source.map_or_else(String::new, |source| format!("{source}:{position:?} "));
-        host.log(LogLevel::Debug, format!("{at}{text}"));
+        host.say(LogLevel::Debug, format!("{at}{text}"));
     });
     let mut module = Module::new();
     for (name, level) in
         [("debug", LogLevel::Debug), ("info", LogLevel::Info), ("warn", LogLevel::Warn), ("error", LogLevel::Error)]
     {
         let host = context.clone();
-        define(&mut module, name, move |value: Dynamic| host.log(level, value.to_string()));
+        define(&mut module, name, move |value: Dynamic| host.say(level, value.to_string()));
     }
     engine.register_static_module("log", module.into());
 }
