@@ -11,6 +11,7 @@
 //! | [`plain`] | one line every few seconds, without a terminal (stderr) |
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
+//! | [`prometheus`] | totals to be scraped, and by remote write |
 //! | [`page`] | one HTML page that shows the run, live and as a file |
 //!
 //! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
@@ -33,8 +34,10 @@ pub mod line;
 pub mod live;
 pub mod merge;
 pub mod messages;
+pub mod moments;
 pub mod page;
 pub mod plain;
+pub mod prometheus;
 pub mod push;
 #[cfg(test)]
 mod sample;
@@ -136,6 +139,14 @@ pub enum OutputError {
         receiver: String,
         /// What is wrong, as the rest of a sentence: `can't be reached: connection refused`.
         problem: String,
+    },
+    /// An address to listen on can't be had.
+    #[error("can't listen on `{address}`: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// Not all rows arrived: how many did not, and why.
     #[error("{0}")]
@@ -246,7 +257,12 @@ pub struct Format {
 }
 
 /// All formats.
-pub const FORMATS: &[Format] = &[json::FORMAT, page::FORMAT];
+pub const FORMATS: &[Format] = &[
+    json::FORMAT,
+    page::FORMAT,
+    prometheus::scrape::FORMAT,
+    prometheus::remote_write::FORMAT,
+];
 
 /// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.
 ///

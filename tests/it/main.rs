@@ -21,6 +21,8 @@ mod nginx;
 mod open;
 mod options;
 mod page_units;
+mod program;
+mod prometheus;
 mod samples;
 mod scenarios;
 mod scripts;
