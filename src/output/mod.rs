@@ -12,6 +12,8 @@
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
 //! | [`prometheus`] | totals to be scraped, and by remote write |
+//! | [`influxdb`], [`statsd`] | what each second brought, in their protocols |
+//! | [`junit`], [`markdown`], [`github`] | the verdict, for CI servers and pull requests |
 //! | [`page`] | one HTML page that shows the run, live and as a file |
 //!
 //! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
@@ -29,9 +31,13 @@ use crate::metric::sample::Wants;
 #[cfg(test)]
 mod compliance;
 pub mod fanout;
+pub mod github;
+pub mod influxdb;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod live;
+pub mod markdown;
 pub mod merge;
 pub mod messages;
 pub mod moments;
@@ -42,6 +48,7 @@ pub mod push;
 #[cfg(test)]
 mod sample;
 pub mod spec;
+pub mod statsd;
 pub mod summary;
 pub mod table;
 pub mod terminal;
@@ -262,6 +269,11 @@ pub const FORMATS: &[Format] = &[
     page::FORMAT,
     prometheus::scrape::FORMAT,
     prometheus::remote_write::FORMAT,
+    influxdb::FORMAT,
+    statsd::FORMAT,
+    junit::FORMAT,
+    markdown::FORMAT,
+    github::FORMAT,
 ];
 
 /// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.

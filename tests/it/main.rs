@@ -6,6 +6,7 @@
 
 mod bombs;
 mod check_group_metrics;
+mod ci;
 mod cli;
 mod control;
 mod data;
@@ -23,6 +24,7 @@ mod options;
 mod page_units;
 mod program;
 mod prometheus;
+mod receivers;
 mod samples;
 mod scenarios;
 mod scripts;
