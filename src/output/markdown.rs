@@ -277,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(code(name), span, "{name}");
         }
-        assert_eq!(plain("see @team: <b> *x* [a](b) #1"), r"see @<!-- -->team: &lt;b&gt; \*x\* \[a\](b) \#1");
+        assert_eq!(plain("see @team: <b> *x* [a](b) #x"), r"see @<!-- -->team: &lt;b&gt; \*x\* \[a\](b) \#x");
     }
 
     #[test]
