@@ -1,6 +1,7 @@
 //! The script host: Rhai journeys as virtual users.
 
 pub mod bridge;
+pub mod check;
 pub mod context;
 pub mod curves;
 pub mod engine;
