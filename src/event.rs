@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::Side;
+use crate::metric::Catalogue;
 use crate::metric::snapshot::Snapshot;
 use crate::report::{Change, GeneratorPoint, Mark, PointLatency, Report, RunInfo};
 
@@ -122,6 +123,8 @@ pub struct Second {
     pub scenarios: Vec<ScenarioNow>,
     /// The snapshots of this second, one a source, for outputs that keep series.
     pub snapshots: Vec<Arc<Snapshot>>,
+    /// What the metrics of the snapshots are.
+    pub catalogue: Arc<Catalogue>,
 }
 
 /// An error's count so far.

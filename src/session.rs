@@ -91,9 +91,8 @@ impl Announcer {
             Announcing::Early(_) | Announcing::Over => {}
             Announcing::Running(fanout) => {
                 fanout.send(&event);
-                for warning in fanout.take_warnings() {
-                    fanout.send(&RunEvent::Warning(warning));
-                }
+                // Whoever watches was told; what still counts at the end is told there again.
+                fanout.take_told();
             }
         }
     }
@@ -117,8 +116,8 @@ impl Announcer {
     }
 }
 
-/// How long outputs may take to write what they hold when the run is over.
-const OUTPUT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long outputs may take at most to write what they hold when the run is over; most ask for less.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that is ready to begin.
 pub struct Session {
@@ -321,6 +320,7 @@ fn redacted(args: Vec<String>) -> Vec<String> {
             match arg.split_once('=') {
                 _ if value_of_secret => "***".into(),
                 Some((name, _)) if secret(name) => format!("{name}=***"),
+                Some(_) => output::spec::shown(&arg),
                 None if arg.starts_with("--") && secret(&arg) => {
                     follows_secret = true;
                     arg
@@ -337,11 +337,31 @@ mod tests {
 
     #[test]
     fn secrets_are_not_told() {
-        let args = ["run", "-e", "PASSWORD=a=b", "--tag=team=x", "-eApiKey=1", "--control-token", "t", "BASE=http://x"];
+        let args = [
+            "run",
+            "-e",
+            "PASSWORD=a=b",
+            "--tag=team=x",
+            "-eApiKey=1",
+            "--control-token",
+            "t",
+            "BASE=http://x",
+            "csv=x?token=t",
+        ];
         let shown = redacted(args.map(str::to_owned).to_vec());
         assert_eq!(
             shown,
-            ["run", "-e", "PASSWORD=***", "--tag=team=x", "-eApiKey=***", "--control-token", "***", "BASE=http://x"]
+            [
+                "run",
+                "-e",
+                "PASSWORD=***",
+                "--tag=team=x",
+                "-eApiKey=***",
+                "--control-token",
+                "***",
+                "BASE=http://x",
+                "csv=x?token=***"
+            ]
         );
     }
 }

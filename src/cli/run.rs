@@ -90,7 +90,13 @@ pub struct RunArgs {
     #[arg(long = "tag", env = "LOADR_TAGS", value_name = "KEY=VALUE", help_heading = "Results")]
     pub tags: Vec<String>,
     /// Where results go, besides the summary; may be repeated. `--out help` lists the formats
-    #[arg(short = 'o', long = "out", env = "LOADR_OUT", value_name = "FORMAT[=DEST]", help_heading = "Results")]
+    #[arg(
+        short = 'o',
+        long = "out",
+        env = "LOADR_OUT",
+        value_name = "FORMAT[=DEST][?K=V&...]",
+        help_heading = "Results"
+    )]
     pub outputs: Vec<String>,
     /// Write the summary as JSON
     #[arg(long, env = "LOADR_SUMMARY_EXPORT", value_name = "FILE", help_heading = "Results")]
@@ -212,9 +218,7 @@ const SWITCHES: &[&str] = &[
 /// Runs the command. `shown` is the command line as it is told in the report.
 pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if args.outputs.iter().any(|spec| spec == "help") {
-        for format in output::FORMATS {
-            anstream::println!("{}={}  {}", format.name, format.placeholder, format.help);
-        }
+        anstream::print!("{}", output::spec::help());
         return Exit::Passed;
     }
     let legend = (!args.quiet && output::takes_keys()).then(|| Arc::new(Legend::default()));
@@ -345,8 +349,10 @@ fn session_spec(
         outputs.push(output::open(&spec).map_err(|error| error.to_string())?);
     }
     if let Some(path) = &args.summary_export {
-        let path = path.display();
-        outputs.push(output::open(&format!("summary={path}")).map_err(|error| error.to_string())?);
+        outputs.push(Named {
+            name: format!("summary={}", path.display()),
+            output: Box::new(output::json::SummaryFile::new(path)),
+        });
     }
     Ok(SessionSpec {
         script: args.script.clone(),

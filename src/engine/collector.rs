@@ -227,6 +227,7 @@ impl Collector {
             marks: self.marks_in(second),
             scenarios: engine.scenarios,
             snapshots,
+            catalogue: self.store.catalogue().clone(),
         };
         (second, events)
     }

@@ -39,13 +39,16 @@ impl Default for QueueBounds {
 /// How often an output is called while there is no event.
 const IDLE: Duration = Duration::from_millis(250);
 
+/// The most warnings of one output that wait to be told.
+const TOLD_MOST: usize = 64;
+
 /// How long an abandoned fan-out (dropped, not finished) waits for terminals to be restored.
 const PATIENCE_ON_DROP: Duration = Duration::from_secs(1);
 
 /// How the outputs fared.
 #[derive(Debug, Default)]
 pub struct Ending {
-    /// What the user should know and was not told before: what failed, what was lost, what is stuck.
+    /// What the user should know in the end: what failed, what was lost, what is stuck.
     pub warnings: Vec<Warning>,
     /// Names of the outputs that failed or are stuck at any time of the run.
     pub failed: Vec<String>,
@@ -55,7 +58,9 @@ pub struct Ending {
 pub struct Fanout {
     lanes: Vec<Lane>,
     bounds: QueueBounds,
-    untold: Vec<Warning>,
+    told: Vec<Warning>,
+    /// What failed, to be told at the end once more: it decides how the run ends.
+    failures: Vec<Warning>,
     failed: Vec<String>,
 }
 
@@ -80,6 +85,10 @@ struct Queue {
     events: VecDeque<RunEvent>,
     waiting: [usize; CLASSES],
     lost: [u64; CLASSES],
+    /// What the output itself has to tell.
+    told: Vec<Warning>,
+    /// How long the output may take to finish.
+    patience: Duration,
     closed: bool,
     end: Option<Result<(), OutputError>>,
 }
@@ -123,9 +132,10 @@ impl Fanout {
     /// # Errors
     /// When a thread can't be started.
     pub fn with_bounds(outputs: Vec<Named>, bounds: QueueBounds) -> Result<Self, OutputError> {
-        let mut fanout = Self { lanes: Vec::new(), bounds, untold: Vec::new(), failed: Vec::new() };
+        let mut fanout = Self { lanes: Vec::new(), bounds, told: Vec::new(), failures: Vec::new(), failed: Vec::new() };
         for Named { name, output } in outputs {
             let shared = Arc::new(Shared::default());
+            shared.lock().patience = output.patience();
             let theirs = shared.clone();
             let thread = thread::Builder::new()
                 .name("loadr-output".into())
@@ -143,19 +153,19 @@ impl Fanout {
         for warning in warnings {
             // The other outputs tell it to whoever watches; a loss that this causes is told with the next event.
             self.offer(&RunEvent::Warning(warning.clone()));
-            self.untold.push(warning);
+            self.told.push(warning);
         }
     }
 
-    /// What happened to outputs since the last call: for the report.
-    pub fn take_warnings(&mut self) -> Vec<Warning> {
-        std::mem::take(&mut self.untold)
+    /// What the outputs were told of each other since the last call.
+    pub fn take_told(&mut self) -> Vec<Warning> {
+        std::mem::take(&mut self.told)
     }
 
-    /// Ends all outputs, and waits for them, but no longer than `patience` in all.
+    /// Ends all outputs, and waits for each as long as it asks for, but no longer than `most`.
     #[must_use]
-    pub fn finish(mut self, patience: Duration) -> Ending {
-        self.end(patience)
+    pub fn finish(mut self, most: Duration) -> Ending {
+        self.end(most)
     }
 
     fn offer(&self, event: &RunEvent) {
@@ -181,13 +191,16 @@ impl Fanout {
     /// Drops outputs that failed, and finds those that began to lose events.
     fn look_after(&mut self) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        let failed = &mut self.failed;
+        let (failed, failures) = (&mut self.failed, &mut self.failures);
         self.lanes.retain_mut(|lane| {
             let mut queue = lane.shared.lock();
+            let told = std::mem::take(&mut queue.told);
+            warnings.extend(told.into_iter().map(|warning| lane.says(warning)));
             if let Some(end) = queue.end.take() {
                 drop(queue);
                 lane.join();
                 if let Err(error) = end {
+                    failures.push(lane.failure(&error));
                     warnings.push(lane.failure(&error));
                     failed.push(lane.name.clone());
                 }
@@ -206,15 +219,17 @@ impl Fanout {
         warnings
     }
 
-    fn end(&mut self, patience: Duration) -> Ending {
+    fn end(&mut self, most: Duration) -> Ending {
         let mut ending =
-            Ending { warnings: std::mem::take(&mut self.untold), failed: std::mem::take(&mut self.failed) };
-        let deadline = Instant::now() + patience;
+            Ending { warnings: std::mem::take(&mut self.failures), failed: std::mem::take(&mut self.failed) };
+        let begun = Instant::now();
         for lane in &self.lanes {
             lane.shared.close();
         }
         for mut lane in std::mem::take(&mut self.lanes) {
             let mut queue = lane.shared.lock();
+            let patience = queue.patience.min(most);
+            let deadline = begun + patience;
             while queue.end.is_none() {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -223,17 +238,25 @@ impl Fanout {
                 queue = lane.shared.ended.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             }
             let end = queue.end.take();
-            let lost = queue.lost;
+            let (lost, told) = (queue.lost, std::mem::take(&mut queue.told));
             drop(queue);
+            ending.warnings.extend(told.into_iter().map(|warning| lane.says(warning)));
             if let Some(warning) = lane.losses(lost) {
                 ending.warnings.push(warning);
             }
             match end {
                 Some(end) => {
                     lane.join();
-                    if let Err(error) = end {
-                        ending.warnings.push(lane.failure(&error));
-                        ending.failed.push(lane.name.clone());
+                    match end {
+                        Ok(()) => {}
+                        Err(OutputError::Lost(what)) => ending.warnings.push(lane.says(Warning {
+                            message: what,
+                            hint: "the measurement is not affected, and the summary is complete".into(),
+                        })),
+                        Err(error) => {
+                            ending.warnings.push(lane.failure(&error));
+                            ending.failed.push(lane.name.clone());
+                        }
                     }
                 }
                 None => {
@@ -278,6 +301,11 @@ impl Lane {
         }
     }
 
+    /// What the output says, with its name before it.
+    fn says(&self, warning: Warning) -> Warning {
+        Warning { message: format!("output `{}` {}", self.name, warning.message), hint: warning.hint }
+    }
+
     fn losses(&self, lost: [u64; CLASSES]) -> Option<Warning> {
         let parts: Vec<String> = [("second", SECONDS), ("log line", LOG_LINES), ("other event", OTHERS)]
             .into_iter()
@@ -311,6 +339,16 @@ fn drive(output: Box<dyn Output>, shared: &Shared) {
     shared.ended.notify_one();
 }
 
+/// Hands on what the output has to say. What floods is cut: each trouble is told once by contract.
+fn tell(output: &mut dyn Output, shared: &Shared) {
+    let said = output.take_warnings();
+    if !said.is_empty() {
+        let mut queue = shared.lock();
+        let room = TOLD_MOST.saturating_sub(queue.told.len());
+        queue.told.extend(said.into_iter().take(room));
+    }
+}
+
 fn work_off(mut output: Box<dyn Output>, shared: &Shared) -> Result<(), OutputError> {
     loop {
         let mut queue = shared.lock();
@@ -321,12 +359,14 @@ fn work_off(mut output: Box<dyn Output>, shared: &Shared) -> Result<(), OutputEr
             queue.waiting[class(&event)] -= 1;
             drop(queue);
             output.event(&event)?;
+            tell(&mut *output, shared);
         } else if queue.closed {
             drop(queue);
             return output.finish();
         } else {
             drop(queue);
             output.idle()?;
+            tell(&mut *output, shared);
         }
     }
 }
@@ -432,7 +472,7 @@ mod tests {
             fanout.send(&log());
         }
         fanout.send(&ended());
-        let told = fanout.take_warnings();
+        let told = fanout.take_told();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].message.contains("output `slow` is too slow"), "{told:?}");
         drop(permits);
@@ -463,14 +503,14 @@ mod tests {
             let mut told = Vec::new();
             while told.is_empty() {
                 fanout.send(&tick());
-                told = fanout.take_warnings();
+                told = fanout.take_told();
                 thread::yield_now();
             }
             fanout.send(&tick());
             let ending = fanout.finish(PATIENCE);
             assert!(told[0].message.starts_with(text), "{told:?}");
             assert_eq!(told.len(), 1);
-            assert!(!ending.warnings.iter().any(|warning| warning.message.contains("`bad`")), "{ending:?}");
+            assert_eq!(ending.warnings, told, "told at the end once more");
             assert_eq!(ending.failed, ["bad"]);
             assert_eq!(saw_good.iter().filter(|&name| name == "warning").count(), 1);
         }
@@ -495,5 +535,50 @@ mod tests {
         assert_eq!(ending.failed, ["stuck"]);
         assert!(ending.warnings[0].message.contains("left behind"), "{ending:?}");
         drop(permits);
+    }
+
+    /// Says something after its first event, and at its end that rows were lost.
+    struct Talker(u32);
+
+    impl Output for Talker {
+        fn check(&mut self) -> Result<(), OutputError> {
+            Ok(())
+        }
+
+        fn event(&mut self, _event: &RunEvent) -> Result<(), OutputError> {
+            self.0 += 1;
+            Ok(())
+        }
+
+        fn take_warnings(&mut self) -> Vec<Warning> {
+            let said = Warning { message: "waits for its receiver".into(), hint: "wait".into() };
+            if self.0 == 1 { vec![said] } else { Vec::new() }
+        }
+
+        fn finish(self: Box<Self>) -> Result<(), OutputError> {
+            Err(OutputError::Lost("lost 3 of 4 rows".into()))
+        }
+    }
+
+    #[test]
+    fn what_an_output_says_is_told_and_lost_rows_are_no_failure() {
+        let (other, permits, saw) = puppet("other");
+        drop(permits);
+        let talker = Named { name: "talker".into(), output: Box::new(Talker(0)) };
+        let mut fanout = Fanout::start(vec![talker, other]).unwrap();
+        fanout.send(&tick());
+        let mut told = Vec::new();
+        while told.is_empty() {
+            fanout.send(&tick());
+            told = fanout.take_told();
+            thread::yield_now();
+        }
+        assert_eq!(told[0].message, "output `talker` waits for its receiver");
+        fanout.send(&ended());
+        let ending = fanout.finish(PATIENCE);
+        assert_eq!(ending.failed, [""; 0]);
+        let messages: Vec<_> = ending.warnings.iter().map(|warning| &*warning.message).collect();
+        assert_eq!(messages, ["output `talker` lost 3 of 4 rows"]);
+        assert!(saw.iter().filter(|&name| name == "warning").count() == 1);
     }
 }

@@ -8,9 +8,19 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Output, OutputError};
+use super::spec::Destination;
+use super::{Format, Output, OutputError};
 use crate::event::RunEvent;
 use crate::report::Report;
+
+/// The format `summary`.
+pub const FORMAT: Format = Format {
+    name: "summary",
+    help: "the result of the run as one JSON document (loadr/summary/v1), as --summary-export writes it",
+    destination: Destination::Required("FILE"),
+    parameters: &[],
+    open: |arguments| Ok(Box::new(SummaryFile::new(&arguments.destination))),
+};
 
 /// How much room is asked for before the run. A long run with many requests makes a few hundred kilobytes.
 const ROOM_BYTES: usize = 256 * 1024;

@@ -11,13 +11,16 @@
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
 //!
+//! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
+//!
 //! To add a format, write a file with an `Output`, add a line to [`FORMATS`], and let the compliance test run over it.
 //! What comes from outside (names, log lines, examples of errors) passes through [`text`] before it reaches a terminal.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::event::RunEvent;
+use crate::event::{RunEvent, Warning};
 
 #[cfg(test)]
 mod compliance;
@@ -25,10 +28,13 @@ pub mod fanout;
 pub mod json;
 pub mod line;
 pub mod live;
+pub mod merge;
 pub mod messages;
 pub mod plain;
+pub mod push;
 #[cfg(test)]
 mod sample;
+pub mod spec;
 pub mod summary;
 pub mod table;
 pub mod terminal;
@@ -36,6 +42,7 @@ pub mod text;
 pub mod values;
 
 pub use fanout::{Ending, Fanout};
+use spec::{Arguments, Destination, Parameter, Spec};
 pub use terminal::Look;
 
 /// Something that shows or stores a run. Driven by one thread of its own, in this order: `check`, any number of `event`
@@ -61,12 +68,27 @@ pub trait Output: Send {
         Ok(())
     }
 
+    /// What whoever watches the run should know and was not told yet: that a receiver is gone, that rows began to be lost.
+    /// Asked after each event and while idle; each trouble is told once, when it begins.
+    fn take_warnings(&mut self) -> Vec<Warning> {
+        Vec::new()
+    }
+
+    /// How long it may take to finish when the run is over.
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
     /// Ends its work: what is held back is written. An output that stores the report has done so at `RunEvent::Ended`.
     ///
     /// # Errors
-    /// When what was held back can't be written.
+    /// When what was held back can't be written. [`OutputError::Lost`] says that a part of it was lost on the way: that is
+    /// told, and is no failure of the run.
     fn finish(self: Box<Self>) -> Result<(), OutputError>;
 }
+
+/// How long an output usually may take to finish when the run is over.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why an output can't do its work.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +118,61 @@ pub enum OutputError {
         format: &'static str,
         /// What its destination is.
         placeholder: &'static str,
+    },
+    /// A receiver can't be reached, or does not want what it is sent.
+    #[error("receiver `{receiver}` {problem}")]
+    Receiver {
+        /// Its address, without secrets.
+        receiver: String,
+        /// What is wrong, as the rest of a sentence: `can't be reached: connection refused`.
+        problem: String,
+    },
+    /// Not all rows arrived: how many did not, and why.
+    #[error("{0}")]
+    Lost(String),
+    /// `--out` gives a destination to a format that has none.
+    #[error("output format `{format}` takes no destination, but was given `{found}`")]
+    Destination {
+        /// The format.
+        format: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// `--out` gives a parameter that the format does not know.
+    #[error(
+        "output format `{format}` has no parameter `{found}`{}; expected {expected}; a destination with a `?` of its own \
+         ends in one more `?`",
+        did_you_mean(nearest.as_deref())
+    )]
+    UnknownParameter {
+        /// The format.
+        format: &'static str,
+        /// What was given.
+        found: String,
+        /// The parameters that it knows.
+        expected: String,
+        /// The one nearest to it.
+        nearest: Option<String>,
+    },
+    /// `--out` gives a parameter twice.
+    #[error("output format `{format}`: parameter `{parameter}` is given twice")]
+    ParameterTwice {
+        /// The format.
+        format: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+    },
+    /// A parameter of `--out`, or a variable that stands in for one, is not what it must be.
+    #[error("output format `{format}`: `{parameter}={found}`: {problem}")]
+    Parameter {
+        /// The format.
+        format: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+        /// What was given.
+        found: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The report could not be turned into a document.
     #[error("can't turn the report into JSON for `{destination}`: {source}")]
@@ -140,45 +217,34 @@ pub struct Named {
     pub output: Box<dyn Output>,
 }
 
-/// A format that `--out FORMAT=DESTINATION` knows.
+/// A format that `--out` knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
     /// Its name.
     pub name: &'static str,
     /// One line of help.
     pub help: &'static str,
-    /// What its destination is (`FILE`, `URL`).
-    pub placeholder: &'static str,
-    /// Makes the output for a destination. Does no IO: that is [`Output::check`]'s business.
-    pub open: fn(destination: &str) -> Box<dyn Output>,
+    /// Whether it has a destination, and what that is.
+    pub destination: Destination,
+    /// The parameters it knows.
+    pub parameters: &'static [Parameter],
+    /// Makes the output for what was given, which is checked. Does no IO: that is [`Output::check`]'s business.
+    ///
+    /// # Errors
+    /// When arguments that are good one by one make no sense together.
+    pub open: fn(&Arguments) -> Result<Box<dyn Output>, OutputError>,
 }
 
 /// All formats.
-pub const FORMATS: &[Format] = &[Format {
-    name: "summary",
-    help: "the result of the run as one JSON document (loadr/summary/v1), as --summary-export writes it",
-    placeholder: "FILE",
-    open: |destination| Box::new(json::SummaryFile::new(destination)),
-}];
+pub const FORMATS: &[Format] = &[json::FORMAT];
 
-/// The output that `FORMAT=DESTINATION` describes. Does no IO.
+/// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.
 ///
 /// # Errors
-/// When there is no such format, or when the destination is missing.
-pub fn open(spec: &str) -> Result<Named, OutputError> {
-    let (name, destination) = spec.split_once('=').unwrap_or((spec, ""));
-    let Some(format) = FORMATS.iter().find(|format| format.name == name) else {
-        let names = || FORMATS.iter().map(|format| format.name);
-        return Err(OutputError::UnknownFormat {
-            found: name.into(),
-            expected: names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-            nearest: crate::units::nearest(name, names()).map(Into::into),
-        });
-    };
-    if destination.is_empty() {
-        return Err(OutputError::NoDestination { format: format.name, placeholder: format.placeholder });
-    }
-    Ok(Named { name: spec.into(), output: (format.open)(destination) })
+/// When the spec makes no sense: see [`spec::parse`].
+pub fn open(text: &str) -> Result<Named, OutputError> {
+    let Spec { format, arguments, name } = spec::parse(text)?;
+    Ok(Named { name, output: (format.open)(&arguments)? })
 }
 
 /// Checks all outputs before the run.
@@ -225,16 +291,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spec_names_a_format_and_a_destination() {
+    fn a_spec_opens_an_output() {
         assert_eq!(open("summary=a=b.json").map(|named| named.name).unwrap(), "summary=a=b.json");
-        for (spec, message) in [
-            ("sumary=x", "unknown output format `sumary` (did you mean `summary`?); expected one of `summary`"),
-            ("x", "unknown output format `x`; expected one of `summary`"),
-            ("summary", "output format `summary` needs a destination: `summary=FILE`"),
-            ("summary=", "output format `summary` needs a destination: `summary=FILE`"),
-        ] {
-            assert_eq!(open(spec).err().map(|error| error.to_string()).as_deref(), Some(message), "{spec}");
-        }
+        let message = open("sumary=x").err().map(|error| error.to_string()).unwrap();
+        assert!(
+            message.starts_with("unknown output format `sumary` (did you mean `summary`?); expected "),
+            "{message}"
+        );
     }
 
     #[test]

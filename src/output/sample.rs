@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::event::{ErrorNow, ScenarioNow, ScenarioState, Second};
 use crate::fault::Side;
+use crate::metric::registry::{Recorder, SeriesLimits};
+use crate::metric::snapshot::SourceId;
+use crate::metric::{Catalogue, Contains, MetricKind, builtin};
 use crate::report::*;
 
 /// A stream whose text can be looked at.
@@ -447,6 +450,65 @@ pub(super) fn second(number: u32) -> Second {
             },
         ],
         snapshots: Vec::new(),
+        catalogue: Arc::default(),
+    }
+}
+
+/// Two workers and the engine, as sources of snapshots.
+pub(super) struct Recording {
+    catalogue: Arc<Catalogue>,
+    workers: Vec<Recorder>,
+    engine: Recorder,
+    /// Names of requests and of a tag's values.
+    names: Vec<String>,
+    next: u32,
+}
+
+impl Recording {
+    /// Of requests with these names.
+    pub fn of(names: Vec<String>) -> Self {
+        let mut catalogue = Catalogue::new();
+        catalogue.declare("cart_value", MetricKind::Trend, Contains::Default).unwrap();
+        catalogue.declare("page_bytes", MetricKind::Trend, Contains::Data).unwrap();
+        catalogue.declare("temperature", MetricKind::Gauge, Contains::Default).unwrap();
+        let catalogue = Arc::new(catalogue);
+        let recorder = |source| Recorder::new(catalogue.clone(), SourceId(source), SeriesLimits { per_metric: 1_000 });
+        Self { workers: vec![recorder(0), recorder(1)], engine: recorder(u32::MAX), catalogue, names, next: 0 }
+    }
+
+    /// The next second. In it each worker made ten requests of each name, which took 1 ms, 2 ms and so on to 10 ms; one
+    /// of them failed, and one of two checks held.
+    pub fn second(&mut self) -> Second {
+        let number = self.next;
+        self.next += 1;
+        let id = |name| self.catalogue.lookup(name).unwrap();
+        let mut snapshots = Vec::new();
+        for worker in &self.workers {
+            for name in &self.names {
+                let tags = |status: &str| -> Vec<(Arc<str>, Arc<str>)> {
+                    [("method", "GET"), ("name", name), ("scenario", "shoppers"), ("status", status)]
+                        .map(|(key, value)| (key.into(), value.into()))
+                        .to_vec()
+                };
+                for n in 1..=10 {
+                    let tags = tags(if n == 10 { "500" } else { "200" });
+                    worker.count(worker.series(builtin::HTTP_REQS, &tags), 1.0);
+                    worker.rate(worker.series(builtin::HTTP_REQ_FAILED, &tags), n == 10);
+                    worker.trend(worker.series(builtin::HTTP_REQ_DURATION, &tags), n * 1_000);
+                }
+                let check = [(Arc::from("check"), Arc::from(&**name))];
+                worker.rate(worker.series(builtin::CHECKS, &check), true);
+                worker.rate(worker.series(builtin::CHECKS, &check), false);
+            }
+            worker.count(worker.series(builtin::DATA_RECEIVED, &[]), 1_024.0);
+            worker.trend(worker.series(id("cart_value"), &[]), 25_500);
+            worker.trend(worker.series(id("page_bytes"), &[]), 2_048_000);
+            worker.gauge(worker.series(id("temperature"), &[]), -3.5);
+            snapshots.push(Arc::new(worker.take_snapshot(number)));
+        }
+        self.engine.gauge(self.engine.series(builtin::VUS, &[]), 20.0);
+        snapshots.push(Arc::new(self.engine.take_snapshot(number)));
+        Second { second: number, snapshots, catalogue: self.catalogue.clone(), ..second(number + 1) }
     }
 }
 

@@ -5,11 +5,11 @@
 //! number 0.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rhai::Dynamic;
@@ -50,6 +50,23 @@ pub struct Shared {
     pub env: BTreeMap<String, String>,
     /// Where `print` and `log` write to.
     pub log: LogSink,
+    /// The errors that the user was told of in full.
+    pub told: Told,
+}
+
+/// What was told once, and is not to be told again by another worker. Asked at the first error of a kind on each.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<BTreeSet<Arc<str>>>);
+
+/// How many are remembered: beyond that each worker speaks for itself.
+const TOLD_MAX: usize = 1_000;
+
+impl Told {
+    /// Whether this was not told yet; it is from now on.
+    pub fn is_new(&self, message: &Arc<str>) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() >= TOLD_MAX || told.insert(message.clone())
+    }
 }
 
 impl fmt::Debug for Shared {

@@ -19,7 +19,8 @@ use super::bridge::guard::{self, Budget};
 use super::bridge::stack::StackPool;
 use super::bridge::{self, Ending, Surroundings, fault};
 use super::context::{HostContext, Phase, VuContext};
-use super::error::{CLOSURE_PREFIX, ClosureFiles, Diagnostic, Sources, Vocabulary};
+use super::diagnosis::{self, Evidence};
+use super::error::{CLOSURE_PREFIX, ClosureFiles, Diagnostic, Sources, Vocabulary, innermost};
 use super::modules::{self, FunctionDoc};
 use super::source::{Resolver, SharedResolver};
 use crate::plan::Function;
@@ -41,6 +42,7 @@ pub struct Program {
     name: String,
     sources: Sources,
     vocabulary: Vocabulary,
+    evidence: Evidence,
     functions: Vec<Function>,
 }
 
@@ -80,7 +82,8 @@ impl Program {
         };
         let constants = Constants::default();
         let closures = ClosureFiles::default();
-        let mut engine = new_engine(context, sources, &constants, &closures);
+        let evidence = Evidence::default();
+        let mut engine = new_engine(context, sources, &constants, &closures, &evidence);
         let mut ast = engine.compile(&*text).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
         let functions: Vec<_> = ast
@@ -90,6 +93,10 @@ impl Program {
             .collect();
         closures.insert(ast.iter_functions().map(|function| function.name), name);
         let mut vocabulary = vocabulary(&functions, closures);
+        let own = ast.iter_functions().filter(|function| !function.name.starts_with(CLOSURE_PREFIX));
+        vocabulary.signatures.extend(own.map(|function| {
+            (function.name.to_owned(), function.params.iter().map(|&parameter| parameter.to_owned()).collect())
+        }));
 
         let mut global = engine.new_global_runtime_state();
         global.source = Some(name.into());
@@ -112,7 +119,9 @@ impl Program {
         match ending {
             Ending::Returned(Ok(_)) => {}
             Ending::Returned(Err(error)) => {
-                return Err(Box::new(Diagnostic::from_eval_error(&error, name, &vocabulary)));
+                let mut diagnostic = Diagnostic::from_eval_error(&error, name, &vocabulary);
+                explain(&mut diagnostic, &error, &engine, sources, &evidence, &vocabulary);
+                return Err(Box::new(diagnostic));
             }
             Ending::Tripped(trip, error) => {
                 return Err(Box::new(tripped(&trip, error.as_deref(), name, &vocabulary)));
@@ -136,13 +145,18 @@ impl Program {
                 diagnostic.hint = Some(format!("import it under another name: `as my_{alias}`"));
                 return Err(Box::new(diagnostic));
             }
-            let names = module.iter_script_fn_info().map(|(_, _, function, _, _)| function);
-            let names = names.filter(|function| !function.starts_with(CLOSURE_PREFIX));
-            vocabulary.functions.extend(names.map(|function| format!("{alias}::{function}")));
+            let imported = module.iter_script_fn_info().map(|(.., function)| function);
+            for function in imported.filter(|function| !function.name.starts_with(CLOSURE_PREFIX)) {
+                let qualified = format!("{alias}::{}", function.name);
+                let parameters = function.params.iter().map(ToString::to_string).collect();
+                vocabulary.functions.push(qualified.clone());
+                vocabulary.signatures.push((qualified, parameters));
+            }
             engine.register_static_module(alias.as_str(), module);
         }
         drop(scope);
-        Ok(Self { engine, ast, constants, name: name.to_owned(), sources: sources.clone(), vocabulary, functions })
+        let (name, sources) = (name.to_owned(), sources.clone());
+        Ok(Self { engine, ast, constants, name, sources, vocabulary, evidence, functions })
     }
 
     /// The value of a constant of the script's top level.
@@ -187,7 +201,7 @@ impl Program {
         budget.begin();
         match bridge::run_now(pool, &outside, || work(&self.engine, &self.ast)) {
             Ending::Returned(Ok(value)) => Ok(value),
-            Ending::Returned(Err(error)) => Err(Box::new(self.diagnose(&error))),
+            Ending::Returned(Err(error)) => Err(Box::new(self.diagnose_fully(&error))),
             Ending::Tripped(trip, error) => Err(Box::new(self.diagnose_trip(&trip, error.as_deref()))),
             Ending::Panicked(message) => {
                 Err(Box::new(Diagnostic::at_file(format!("loadr's own code failed: {message}"), &self.name)))
@@ -195,10 +209,19 @@ impl Program {
         }
     }
 
-    /// What is wrong, for the user.
+    /// What is wrong and where, for the user: what errors are counted by.
     #[must_use]
     pub fn diagnose(&self, error: &EvalAltResult) -> Diagnostic {
         Diagnostic::from_eval_error(error, &self.name, &self.vocabulary)
+    }
+
+    /// The same with the values involved, where they came from, and how to mend it. To be called right after the error,
+    /// and once for many that are alike: it parses the script once more.
+    #[must_use]
+    pub fn diagnose_fully(&self, error: &EvalAltResult) -> Diagnostic {
+        let mut diagnostic = self.diagnose(error);
+        explain(&mut diagnostic, error, &self.engine, &self.sources, &self.evidence, &self.vocabulary);
+        diagnostic
     }
 
     /// Why a script was ended, for the user.
@@ -227,7 +250,13 @@ impl Program {
 }
 
 /// An engine with everything that scripts can call.
-fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, closures: &ClosureFiles) -> Engine {
+fn new_engine(
+    context: &HostContext,
+    sources: &Sources,
+    constants: &Constants,
+    closures: &ClosureFiles,
+    evidence: &Evidence,
+) -> Engine {
     let mut engine = Engine::new_raw();
     engine.register_global_module(standard_library());
     // Higher levels panic on an assignment to a constant's property, and run host functions while compiling.
@@ -239,6 +268,10 @@ fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, c
     let constants = constants.clone();
     #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
     engine.on_var(move |name, index, context| {
+        if guard::raise() {
+            // The place is added by the engine; what it is about, by the trip.
+            return Err(Box::new(EvalAltResult::ErrorRuntime(Dynamic::UNIT, rhai::Position::NONE)));
+        }
         if index > 0 {
             return Ok(None);
         }
@@ -250,10 +283,29 @@ fn new_engine(context: &HostContext, sources: &Sources, constants: &Constants, c
         }
         Ok(constants.borrow().get(name).cloned())
     });
+    let evidence = evidence.clone();
+    #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
+    engine.on_missing_function(move |name, arguments, _, context| {
+        evidence.note(context.engine(), name, arguments);
+        Ok(None)
+    });
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }
     engine
+}
+
+fn explain(
+    diagnostic: &mut Diagnostic,
+    error: &EvalAltResult,
+    engine: &Engine,
+    sources: &Sources,
+    evidence: &Evidence,
+    vocabulary: &Vocabulary,
+) {
+    let Some(Ok(ast)) = sources.get(&diagnostic.place.source).map(|text| engine.compile(&*text)) else { return };
+    let around = diagnosis::Surroundings { engine, ast: &ast, evidence, vocabulary };
+    diagnosis::explain(diagnostic, innermost(error), &around);
 }
 
 /// Rhai's standard library, every function of it registered. As Rhai makes it, functions are looked for in lists each
@@ -311,7 +363,6 @@ fn tripped(trip: &guard::Trip, error: Option<&EvalAltResult>, name: &str, vocabu
     };
     diagnostic.message = message;
     diagnostic.hint = hint;
-    diagnostic.trace.truncate(8);
     diagnostic
 }
 

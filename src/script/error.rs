@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rhai::{EvalAltResult, ParseError, Position};
 use rustc_hash::FxHashMap;
 
-use crate::units;
+use super::diagnosis::{describe, lowercase_first, mistakes};
 
 /// The error that a host function gives to its script: a lowercase sentence that names what was wrong.
 #[must_use]
@@ -126,6 +126,8 @@ pub struct Diagnostic {
 pub struct Vocabulary {
     /// Functions, with their namespace: `http::get`.
     pub functions: Vec<String>,
+    /// The script's own functions and those that it imports, with the names of their parameters.
+    pub signatures: Vec<(String, Vec<String>)>,
     /// Properties and methods of host types.
     pub properties: Vec<String>,
     /// Constants.
@@ -149,6 +151,19 @@ impl ClosureFiles {
         self.0.borrow().get(name).cloned()
     }
 }
+
+/// The error at the bottom of the calls through which it came.
+pub fn innermost(error: &EvalAltResult) -> &EvalAltResult {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            innermost(inner)
+        }
+        leaf => leaf,
+    }
+}
+
+/// How many calls of a trace are shown; the innermost are what matters.
+const TRACE_MAX: usize = 8;
 
 /// How Rhai's names of closures begin.
 pub const CLOSURE_PREFIX: &str = "anon$";
@@ -181,6 +196,7 @@ impl Diagnostic {
         let mut place = Place::new(source, error.1);
         let message = lowercase_first(&error.0.to_string());
         let hint = match &*error.0 {
+            rhai::ParseErrorType::Reserved(word) => mistakes::elsewhere(word),
             rhai::ParseErrorType::ExprTooDeep => Some("take parts of it out into functions or variables".to_owned()),
             rhai::ParseErrorType::MissingToken(token, _) if token == ";" => {
                 Some("a `;` is missing before this, or a word is misspelt just before it".to_owned())
@@ -193,7 +209,7 @@ impl Diagnostic {
         Self { hint, ..Self::error(message, place) }
     }
 
-    /// Of a script that failed while it ran.
+    /// Of a script that failed while it ran: what and where. [`super::diagnosis::explain`] adds why.
     #[must_use]
     pub fn from_eval_error(error: &EvalAltResult, source: &str, vocabulary: &Vocabulary) -> Self {
         let mut source = source.to_owned();
@@ -258,8 +274,17 @@ impl Diagnostic {
                 let _ = write!(out, "\n{margin} | {before}{carets}");
             }
         }
-        for (function, place) in &self.trace {
+        let mut calls = self.trace.chunk_by(|one, next| one == next);
+        for same in calls.by_ref().take(TRACE_MAX) {
+            let (function, place) = &same[0];
             let _ = write!(out, "\n  = in `{function}`, called at {place}");
+            if same.len() > 1 {
+                let _ = write!(out, ", {} times", same.len());
+            }
+        }
+        let left: usize = calls.map(<[_]>::len).sum();
+        if left > 0 {
+            let _ = write!(out, "\n  = and {left} more calls");
         }
         for note in &self.notes {
             let _ = match &note.place {
@@ -283,68 +308,6 @@ fn module_source(name: &str, inner: &EvalAltResult, importer: &str) -> String {
     match inner {
         EvalAltResult::ErrorParsing(..) => super::source::source_name(name, Some(importer)),
         _ => name.to_owned(),
-    }
-}
-
-fn describe(leaf: &EvalAltResult, vocabulary: &Vocabulary) -> (String, Option<String>) {
-    let did_you_mean = |word: &str, candidates: &[String]| {
-        units::nearest(word, candidates.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`?"))
-    };
-    match leaf {
-        EvalAltResult::ErrorRuntime(value, _) => (value.to_string(), None),
-        EvalAltResult::ErrorFunctionNotFound(signature, _) => {
-            let name = signature.split(" (").next().unwrap_or(signature);
-            let name = name.trim_start_matches("crate::");
-            if vocabulary.functions.iter().any(|known| known == name) {
-                let message = format!("`{name}` can't be called like this: `{signature}`");
-                return (
-                    message,
-                    Some(format!("check the number and the types of its arguments: `loadr docs {name}`")),
-                );
-            }
-            let hint = did_you_mean(name, &vocabulary.functions).or_else(|| did_you_mean(name, &vocabulary.properties));
-            (format!("there is no function `{signature}`"), hint)
-        }
-        EvalAltResult::ErrorVariableNotFound(name, _) => {
-            (format!("there is no variable `{name}`"), did_you_mean(name, &vocabulary.constants))
-        }
-        EvalAltResult::ErrorModuleNotFound(name, _) => (format!("there is no module `{name}`"), None),
-        EvalAltResult::ErrorParsing(kind, _) => (lowercase_first(&kind.to_string()), None),
-        EvalAltResult::ErrorDotExpr(text, _) => {
-            let property = text.split('\'').nth(1).unwrap_or_default();
-            let owner = text.rsplit('\'').nth(1).unwrap_or_default();
-            if property.is_empty() || !text.contains("getter") {
-                return (lowercase_first(text), None);
-            }
-            let hint = did_you_mean(property, &vocabulary.properties);
-            (format!("a {owner} has no property `{property}`"), hint)
-        }
-        EvalAltResult::ErrorStackOverflow(_) => (
-            "the calls are nested too deep: a function calls itself without end, or too often".to_owned(),
-            Some("a virtual user's calls can be 64 deep; write it as a loop".to_owned()),
-        ),
-        EvalAltResult::ErrorMismatchDataType(wanted, found, _) if wanted == "bool" => (
-            format!("a condition must be true or false, this is {found}"),
-            Some("compare it: `value != ()`, `value > 0`, `text != \"\"`".to_owned()),
-        ),
-        other => {
-            let mut bare = other.to_string();
-            if let Some(at) = bare.rfind(" (line ") {
-                bare.truncate(at);
-            }
-            (lowercase_first(&bare), None)
-        }
-    }
-}
-
-fn lowercase_first(text: &str) -> String {
-    let mut chars = text.chars();
-    match (chars.next(), chars.next()) {
-        // An acronym stays as it is.
-        (Some(first), Some(second)) if !second.is_uppercase() => {
-            first.to_lowercase().chain([second]).chain(chars).collect()
-        }
-        _ => text.to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use rhai::{Dynamic, EvalAltResult};
 use super::bridge::guard::{Budget, Trip};
 use super::bridge::stack::StackPool;
 use super::bridge::{Ending, Run, Surroundings};
-use super::context::{HostContext, HttpContext, LogSink, Phase, ScenarioContext, Shared, VuContext};
+use super::context::{HostContext, HttpContext, LogSink, Phase, ScenarioContext, Shared, Told, VuContext};
 use super::engine::{Program, read_script};
 use super::error::{Diagnostic, Sources};
 use super::modules::data::DataPool;
@@ -72,8 +72,14 @@ impl Script {
         let render = |diagnostic: Box<Diagnostic>| diagnostic.render(&sources);
         read_script(&spec.path, &sources).map_err(render)?;
         let base_dir = Path::new(&spec.path).parent().unwrap_or(Path::new("")).to_owned();
-        let shared =
-            Arc::new(Shared { base_dir, seed: spec.seed, data: DataPool::default(), env: spec.env, log: spec.log });
+        let shared = Arc::new(Shared {
+            base_dir,
+            seed: spec.seed,
+            data: DataPool::default(),
+            env: spec.env,
+            log: spec.log,
+            told: Told::default(),
+        });
         let context = HostContext::new(shared.clone());
         let mut budget = Budget::new(spec.max_memory, spec.max_memory, INIT_TIME, Arc::new(AtomicBool::new(false)));
         budget.init = true;
@@ -260,11 +266,15 @@ impl HostInner {
     }
 
     /// Counts an error of the script, and tells it in full the first time.
-    fn script_failed(&self, fault: Fault, diagnostic: &Diagnostic) {
+    fn script_failed(&self, fault: Fault, diagnostic: &Diagnostic, error: Option<&EvalAltResult>) {
         let key = ErrorKey { code: fault.code, side: fault.side, message: diagnostic.headline().into() };
         self.recorder.error(&key, || {
-            let text = diagnostic.render(self.program.sources());
-            self.context.log(LogLevel::Error, text.clone());
+            let explained = error.map(|error| self.program.diagnose_fully(error));
+            let text = explained.as_ref().unwrap_or(diagnostic).render(self.program.sources());
+            // Each worker meets it for the first time; the user does once.
+            if self.context.shared().told.is_new(&key.message) {
+                self.context.log(LogLevel::Error, text.clone());
+            }
             text
         });
     }
@@ -286,7 +296,7 @@ impl HostInner {
         let fail = |diagnostic: Diagnostic| Err(VuError::Script(diagnostic.render(self.program.sources())));
         match ending {
             Ending::Returned(Ok(value)) => Ok(Some(value)),
-            Ending::Returned(Err(error)) => fail(self.program.diagnose(&error)),
+            Ending::Returned(Err(error)) => fail(self.program.diagnose_fully(&error)),
             Ending::Tripped(Trip::Abort(message), _) => Err(VuError::Aborted(message)),
             Ending::Tripped(Trip::Cancelled(_), _) => Err(VuError::Aborted(format!("`{function}` was stopped"))),
             Ending::Tripped(trip, error) => fail(self.program.diagnose_trip(&trip, error.as_deref())),
@@ -376,27 +386,30 @@ impl ScriptVu {
         let program = &self.host.program;
         match ending {
             Ending::Returned(Ok(_)) => Outcome::Completed,
-            Ending::Returned(Err(error)) => self.failed(Fault::SCRIPT_EXCEPTION, &program.diagnose(&error)),
+            Ending::Returned(Err(error)) => {
+                self.failed(Fault::SCRIPT_EXCEPTION, &program.diagnose(&error), Some(&error))
+            }
             Ending::Tripped(Trip::Cancelled(_), _) => Outcome::Interrupted,
             Ending::Tripped(Trip::Abort(message), _) => Outcome::Abort(Abort { message, requested: true }),
             Ending::Tripped(trip @ (Trip::VuMemory { .. } | Trip::WorkerMemory { .. }), error) => {
                 let diagnostic = program.diagnose_trip(&trip, error.as_deref());
-                self.failed(Fault::SCRIPT_MEMORY, &diagnostic);
+                self.failed(Fault::SCRIPT_MEMORY, &diagnostic, None);
                 Outcome::Abort(Abort { message: diagnostic.headline(), requested: false })
             }
             Ending::Tripped(trip, error) => {
                 let fault = if trip == Trip::Stack { Fault::SCRIPT_STACK } else { Fault::SCRIPT_TIME };
-                self.failed(fault, &program.diagnose_trip(&trip, error.as_deref()))
+                self.failed(fault, &program.diagnose_trip(&trip, error.as_deref()), None)
             }
             Ending::Panicked(message) => self.failed(
                 Fault::INTERNAL,
                 &Diagnostic::at_file(format!("loadr's own code failed: {message}"), program.name()),
+                None,
             ),
         }
     }
 
-    fn failed(&self, fault: Fault, diagnostic: &Diagnostic) -> Outcome {
-        self.host.script_failed(fault, diagnostic);
+    fn failed(&self, fault: Fault, diagnostic: &Diagnostic, error: Option<&EvalAltResult>) -> Outcome {
+        self.host.script_failed(fault, diagnostic, error);
         Outcome::Failed
     }
 

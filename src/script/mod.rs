@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod check;
 pub mod context;
 pub mod curves;
+pub mod diagnosis;
 pub mod engine;
 pub mod error;
 pub mod host;

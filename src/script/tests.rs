@@ -12,6 +12,7 @@ use crate::metric::snapshot::{Snapshot, SourceId};
 use crate::plan::{self, Layer, Plan, ScriptFacts, Source};
 use crate::vu::{Cancel, Outcome, Seat, Start, StopReason, Vu, VuFactory, VuHost, WorkerSeat};
 
+mod diagnostics;
 mod open;
 
 /// One worker's host for a script, and what it printed.
@@ -180,7 +181,7 @@ fn a_script_error_says_what_where_and_how_to_mend_it() {
     let strip = stage._directory.path().display().to_string() + "/";
     let log = stage.log().join("\n").replace(&strip, "");
     insta::assert_snapshot!(log, @r"
-    error: there is no function `chek (i64, map)`
+    error: there is no function `chek` that takes (int, map)
      --> main.rhai:3:19
       |
     3 |     lib::twice(|| chek(1, #{}));

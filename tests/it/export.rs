@@ -143,7 +143,8 @@ fn out_writes_the_same_document() {
 fn out_knows_its_formats() {
     let journey = "fn journey() {}";
     let ran = Loadr::script_without_export(journey).flags("--out sumary=x").run().expect(104);
-    insta::assert_snapshot!(ran.stderr, @"error: unknown output format `sumary` (did you mean `summary`?); expected one of `summary`");
+    let expected = "error: unknown output format `sumary` (did you mean `summary`?); expected one of `summary`";
+    assert!(ran.stderr.starts_with(expected), "{ran}");
     let ran = Loadr::script_without_export(journey).flags("--out summary").run().expect(104);
     insta::assert_snapshot!(ran.stderr, @"error: output format `summary` needs a destination: `summary=FILE`");
     let ran = Loadr::script_without_export(journey).flags("--out help").run().expect(0);

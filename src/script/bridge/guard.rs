@@ -4,6 +4,10 @@
 //! and a count with thread-local limits; once every few thousand calls it looks at the clock as well. A script that
 //! oversteps is *tripped*: the reason sticks to its [`Budget`], and from then on every check and every host function
 //! fails, so that no `try` of the script can swallow it.
+//!
+//! A failed check ends a script without telling where it was: Rhai drops the place on the way out. So a script that
+//! oversteps has a short *grace*, in which its next look at a variable fails first ([`raise`]): that error has a place,
+//! and the calls that led there.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -118,6 +122,10 @@ struct State {
     stack_limit: Cell<usize>,
     memory_limit: Cell<i64>,
     stopping: Cell<bool>,
+    /// The next look at a variable is to fail.
+    raising: Cell<bool>,
+    /// So many checks may still pass until then.
+    grace: Cell<u32>,
     countdown: Cell<u32>,
     /// So many checks pass between two looks at the clock.
     interval: Cell<u32>,
@@ -132,6 +140,8 @@ thread_local! {
             stack_limit: Cell::new(0),
             memory_limit: Cell::new(i64::MAX),
             stopping: Cell::new(false),
+            raising: Cell::new(false),
+            grace: Cell::new(0),
             countdown: Cell::new(CHECK_EVERY),
             interval: Cell::new(CHECK_EVERY),
             looked: Cell::new(None),
@@ -146,6 +156,12 @@ const CHECK_EVERY: u32 = 4_096;
 
 /// How many at least: a script may do native work of milliseconds between two checks, on large data.
 const CHECK_EVERY_LEAST: u32 = 8;
+
+/// How many checks may pass after a trip before the script is ended without a place.
+const GRACE_CHECKS: u32 = 16;
+
+/// How much of the stack's reserve may be used meanwhile.
+const GRACE_STACK: usize = 8 * 1024;
 
 /// How long a script may compute before the worker's other tasks run.
 const SLICE: Duration = Duration::from_millis(10);
@@ -163,6 +179,8 @@ pub(super) fn enter(budget: &Budget, stack_limit: usize) {
         state.memory_limit.set(limit);
         memory::watch(limit.saturating_mul(2).saturating_add(HEADROOM), fault::out_of_memory);
         state.stopping.set(budget.tripped.borrow().is_some());
+        state.raising.set(false);
+        state.grace.set(0);
         state.countdown.set(state.interval.get());
         state.looked.set(None);
         state.slice_began.set(None);
@@ -181,6 +199,8 @@ pub(super) fn leave(budget: &Budget) {
         state.stack_limit.set(0);
         state.memory_limit.set(i64::MAX);
         state.stopping.set(false);
+        state.raising.set(false);
+        state.grace.set(0);
         state.budget.set(std::ptr::null());
     });
 }
@@ -221,6 +241,43 @@ fn with_budget<T>(use_it: impl FnOnce(&Budget) -> T) -> Option<T> {
     (!budget.is_null()).then(|| use_it(unsafe { &*budget }))
 }
 
+/// Whether a look at a variable is to fail, because the script has overstepped. Called at each look at a variable.
+#[inline]
+#[must_use]
+pub fn raise() -> bool {
+    STATE.with(|state| {
+        let raising = state.raising.get();
+        if raising {
+            state.raising.set(false);
+            state.grace.set(0);
+        }
+        raising
+    })
+}
+
+/// The script was tripped: it has a little grace, to be found where it is.
+fn begin_grace() {
+    STATE.with(|state| {
+        state.raising.set(true);
+        state.grace.set(GRACE_CHECKS);
+    });
+}
+
+/// Whether a script that is being ended may pass one more check.
+#[cold]
+#[inline(never)]
+fn has_grace(address: usize) -> bool {
+    STATE.with(|state| {
+        let left = state.grace.get();
+        if left == 0 || address < state.stack_limit.get().saturating_sub(GRACE_STACK) {
+            state.raising.set(false);
+            return false;
+        }
+        state.grace.set(left - 1);
+        true
+    })
+}
+
 /// Whether the running script may go on. Called before each of its statements and expressions.
 #[inline]
 pub fn check() -> bool {
@@ -232,20 +289,25 @@ pub fn check() -> bool {
         if address < state.stack_limit.get() || memory::live() > state.memory_limit.get() || left == 0 {
             return check_slowly(address);
         }
-        !state.stopping.get()
+        !state.stopping.get() || has_grace(address)
     })
 }
 
 #[cold]
 #[inline(never)]
 fn check_slowly(address: usize) -> bool {
+    if stopping() {
+        STATE.with(|state| state.countdown.set(state.interval.get()));
+        return has_grace(address);
+    }
     let trip = STATE.with(|state| {
         state.countdown.set(state.interval.get());
         if address < state.stack_limit.get() { Some(Trip::Stack) } else { None }
     });
     if let Some(trip) = trip {
         stop(trip);
-        return false;
+        begin_grace();
+        return has_grace(address);
     }
     let breathe = with_budget(|budget| {
         let live = memory::live();
@@ -257,6 +319,7 @@ fn check_slowly(address: usize) -> bool {
                 Trip::VuMemory { bound: budget.vu_memory }
             };
             budget.stop(trip);
+            begin_grace();
             return false;
         }
         if budget.hard_stop.load(Ordering::Relaxed) {
@@ -279,6 +342,7 @@ fn check_slowly(address: usize) -> bool {
         let computed = budget.computed.get() + slice;
         if computed > budget.script_time {
             budget.stop(Trip::Time { bound: budget.script_time });
+            begin_grace();
             return false;
         }
         if slice < SLICE {
@@ -288,7 +352,7 @@ fn check_slowly(address: usize) -> bool {
         true
     });
     if stopping() {
-        return false;
+        return has_grace(address);
     }
     if breathe == Some(true) {
         STATE.with(|state| state.slice_began.set(None));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rhai::{Dynamic, Engine, EvalAltResult};
 
+use super::argument::short_type_name;
 use super::duration::DurationRange;
 use super::{FunctionDoc, HostModule};
 use crate::script::bridge;
@@ -75,5 +76,5 @@ fn pace(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult>
 }
 
 fn not_a_duration(function: &str, found: &Dynamic, like: &str) -> Result<(), Box<EvalAltResult>> {
-    Err(host_error(format!("`{function}` takes a duration, this is {}: write {like}", found.type_name())))
+    Err(host_error(format!("`{function}` takes a duration, this is {}: write {like}", short_type_name(found))))
 }

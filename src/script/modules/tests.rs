@@ -20,6 +20,7 @@ fn engine(seed: u64) -> Engine {
         data: DataPool::default(),
         env: Default::default(),
         log: Arc::new(|_| {}),
+        told: Default::default(),
     }));
     let mut engine = Engine::new();
     engine.set_optimization_level(OptimizationLevel::None);
@@ -90,6 +91,7 @@ fn data_files_are_opened_in_init_alone() {
         data: DataPool::default(),
         env: Default::default(),
         log: Arc::new(|_| {}),
+        told: Default::default(),
     }));
     let mut engine = Engine::new();
     (super::data::MODULE.register)(&mut engine, &context);

@@ -97,7 +97,7 @@ fn a_pace_is_told_once_after_the_iteration_that_asked_for_it() {
     let error = block_on(stage.host.setup(&Cancel::new())).expect_err("a pace of nothing").to_string();
     assert!(error.contains("`pace` is about iterations: call it in a journey"), "{error}");
     let wrong = super::stage("fn journey() { pace(10) }").error();
-    assert!(wrong.contains("`pace` takes a duration, this is i64: write `pace(10.s)`"), "{wrong}");
+    assert!(wrong.contains("`pace` takes a duration, this is int: write `pace(10.s)`"), "{wrong}");
 }
 
 /// A server that answers each request of its connections with an empty 200, one connection after the other.
