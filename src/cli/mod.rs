@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod check;
 pub mod control;
 pub mod ctl;
 pub mod demo;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Run a journey under load, and report.
     Run(Box<run::RunArgs>),
+    /// Tell what is wrong with scripts, without running them.
+    Check(check::CheckArgs),
     /// Serve the demo shop, a target to try loadr on.
     Demo(demo::DemoArgs),
     /// Watch or change a run that was started with `--control`.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
             let shown = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
             run::run(&args, matches, shown)
         }
+        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args).unwrap_or_else(|error| {
             complain(&format!("error: {error:#}"));
             Exit::Failed

@@ -113,6 +113,9 @@ pub struct RunArgs {
     /// Print what scripts log for debugging too, and the first failure of each kind as it comes
     #[arg(short = 'v', long, env = "LOADR_VERBOSE", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub verbose: bool,
+    /// Load the script without looking through it for mistakes first; those that show when it runs are told then
+    #[arg(long, env = "LOADR_NO_CHECK", value_parser = BoolishValueParser::new(), help_heading = "Script")]
+    pub no_check: bool,
     /// No colours
     #[arg(long, env = "LOADR_NO_COLOR", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub no_color: bool,
@@ -235,7 +238,7 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if args.control.is_some() {
         spec.outputs.push(Named { name: "control".into(), output: board.writer() });
     }
-    let session = match Session::prepare(spec) {
+    let session = match Session::prepare_checked(spec, !args.no_check) {
         Ok(session) => session,
         Err(error) => {
             complain(&error.to_string());
@@ -294,8 +297,8 @@ fn serve_control(
 
 fn refusal(error: &SessionError) -> Exit {
     match error {
-        SessionError::Script(_) => Exit::ScriptError,
-        SessionError::Options(_) | SessionError::Thresholds(_) | SessionError::Output(_) => Exit::InvalidConfig,
+        SessionError::Refused(refusal) if refusal.is_script() => Exit::ScriptError,
+        SessionError::Refused(_) | SessionError::Output(_) => Exit::InvalidConfig,
         SessionError::Engine(_) => Exit::ScriptError,
         SessionError::Demo(_) => Exit::Failed,
     }
@@ -437,7 +440,8 @@ fn split_threshold(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
+/// `KEY=VALUE`, as a flag that may be repeated gives them.
+pub(super) fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
     given
         .iter()
         .map(|pair| match pair.split_once('=') {

@@ -14,7 +14,7 @@ use super::bridge::guard::{Budget, Trip};
 use super::bridge::stack::StackPool;
 use super::bridge::{Ending, Run, Surroundings};
 use super::context::{HostContext, HttpContext, LogSink, Phase, ScenarioContext, Shared, Told, VuContext};
-use super::engine::{Program, read_script};
+use super::engine::{Prepared, Program, read_script};
 use super::error::{Diagnostic, Sources};
 use super::modules::data::DataPool;
 use super::modules::vu::VuHandle;
@@ -71,6 +71,19 @@ impl Script {
         let sources = Sources::default();
         let render = |diagnostic: Box<Diagnostic>| diagnostic.render(&sources);
         read_script(&spec.path, &sources).map_err(render)?;
+        Self::start(spec, sources.clone(), |_, _| {}).map_err(render)
+    }
+
+    /// Compiles a script whose text is among the sources, and runs its init. Before that `inspect` sees the engine, and
+    /// what the script will find around it.
+    ///
+    /// # Errors
+    /// The diagnostic of what is wrong.
+    pub fn start(
+        spec: ScriptSpec,
+        sources: Sources,
+        inspect: impl FnOnce(&Prepared, &Shared),
+    ) -> Result<Self, Box<Diagnostic>> {
         let base_dir = Path::new(&spec.path).parent().unwrap_or(Path::new("")).to_owned();
         let shared = Arc::new(Shared {
             base_dir,
@@ -84,10 +97,12 @@ impl Script {
         let mut budget = Budget::new(spec.max_memory, spec.max_memory, INIT_TIME, Arc::new(AtomicBool::new(false)));
         budget.init = true;
         let pool = StackPool::new();
-        let program = Program::load(&context, &spec.path, &sources, &pool, &budget).map_err(render)?;
+        let prepared = Prepared::new(&context, &sources);
+        inspect(&prepared, &shared);
+        let program = Program::start(prepared, &context, &spec.path, &sources, &pool, &budget)?;
         let mut options = program.constant("options");
         if let Some(options) = &mut options {
-            curves::sample(&program, &context, &pool, &budget, options).map_err(render)?;
+            curves::sample(&program, &context, &pool, &budget, options)?;
         }
         let options = match options {
             None => serde_json::Map::new(),
@@ -95,10 +110,10 @@ impl Script {
                 Ok(serde_json::Value::Object(options)) => options,
                 Ok(_) => {
                     let message = "`options` must be a map: `const options = #{ vus: 10, duration: 30.s };`";
-                    return Err(render(Box::new(Diagnostic::at_file(message, &spec.path))));
+                    return Err(Box::new(Diagnostic::at_file(message, &spec.path)));
                 }
                 Err(error) => {
-                    return Err(render(Box::new(Diagnostic::at_file(format!("`options`: {error}"), &spec.path))));
+                    return Err(Box::new(Diagnostic::at_file(format!("`options`: {error}"), &spec.path)));
                 }
             },
         };
@@ -111,6 +126,12 @@ impl Script {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.shared.seed
+    }
+
+    /// Its path, as it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.path
     }
 
     /// The texts of the script and of what it imports.

@@ -47,7 +47,7 @@ impl Walker<'_> {
                 return true;
             }
             // A variable that holds a function can be called by its name.
-            let is_variable = self.visible(name).is_some() || self.file.constants.contains(name);
+            let is_variable = self.visible(name).is_some() || self.file.constants.contains_key(name);
             if is_variable || self.file.lost.contains(name) || self.file.evals {
                 return true;
             }
@@ -55,7 +55,7 @@ impl Walker<'_> {
             if host.contains(&given) {
                 return true;
             }
-            let arities: Vec<usize> = own.iter().copied().chain(host).collect();
+            let arities = if own.is_empty() { host } else { own.clone() };
             if arities.is_empty() {
                 self.unknown_function("", name, position);
             } else {
@@ -175,7 +175,10 @@ impl Walker<'_> {
         });
         let hint = hint.or_else(|| {
             let few = names.len() <= 12 && !module.is_empty();
-            few.then(|| format!("there {} {}", if names.len() == 1 { "is" } else { "are" }, listed(&names)))
+            few.then(|| {
+                let all = listed(&names).replace(" or `", " and `");
+                format!("there {} {all}", if names.len() == 1 { "is" } else { "are" })
+            })
         });
         self.report(rules::UNKNOWN_FUNCTION, position, format!("there is no function `{full}`")).hint = hint;
     }
@@ -245,8 +248,8 @@ impl Walker<'_> {
         let name = variable.1.as_str();
         let is_module = self.world.known.has_module(name) || self.file.alias(name).is_some();
         let is_variable = self.visible(name).is_some()
-            || self.file.constants.contains(name)
-            || self.world.files[0].constants.contains(name);
+            || self.file.constants.contains_key(name)
+            || self.world.files[0].constants.contains_key(name);
         if !variable.2.is_empty() || !is_module || is_variable {
             return None;
         }
@@ -302,7 +305,7 @@ impl Walker<'_> {
             Type::Metric => documented_members("metric"),
             _ => return None,
         };
-        (!documented.is_empty()).then(|| format!("there are {}", listed(&documented)))
+        (!documented.is_empty()).then(|| format!("there are {}", listed(&documented).replace(" or `", " and `")))
     }
 
     fn method(&mut self, owner: Type, call: &FnCallExpr, position: Position, receiver: Option<&Expr>) -> Type {
@@ -342,7 +345,7 @@ impl Walker<'_> {
             let shown = signatures_of_method(name, owner);
             return self.wrong_arguments(name, &arities, call.args.len(), position, None, shown);
         }
-        if owner.is_host() && known.has_property(owner, name) {
+        if owner.is_host() && known.has_getter(owner, name) {
             let message = format!("`{name}` of {} is a property, not a method", owner.name());
             self.report(rules::UNKNOWN_METHOD, position, message).hint =
                 Some(format!("write `{name}` without parentheses"));
@@ -367,7 +370,7 @@ impl Walker<'_> {
         match lhs {
             Expr::Variable(variable, _, position) => {
                 let name = variable.1.as_str();
-                let is_constant = |walker: &Self| walker.function.is_some() && walker.file.constants.contains(name);
+                let is_constant = |walker: &Self| walker.function.is_some() && walker.file.constants.contains_key(name);
                 match self.visible(name).map(|(index, variable)| (index, variable.kind)) {
                     Some((_, Kind::Const)) => self.assigned_constant(name, *position),
                     None if is_constant(self) => self.assigned_constant(name, *position),
@@ -384,7 +387,9 @@ impl Walker<'_> {
                 let outer = root_of(lhs).and_then(|root| self.visible(root)).map(|(index, _)| index);
                 self.kept_closure(rhs, outer);
             }
-            other => drop(self.expression(other)),
+            other => {
+                self.expression(other);
+            }
         }
         if operator.is_op_assignment() {
             self.operand_types(operator.get_op_assignment_info().map_or("", |info| info.5), lhs, value);

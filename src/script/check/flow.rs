@@ -43,10 +43,13 @@ impl Walker<'_> {
             Stmt::Return(..) => "`return`",
             Stmt::BreakLoop(_, flags, _) if flags.intersects(ASTFlags::BREAK) => "`break`",
             Stmt::BreakLoop(..) => "`continue`",
-            Stmt::FnCall(call, _) if call.name == "fail" => "`fail`",
             Stmt::FnCall(call, _) if call.name == "abort" => "`abort`",
+            Stmt::Expr(expression) if matches!(&**expression, Expr::FnCall(call, _) if call.name == "abort") => {
+                "`abort`"
+            }
+            Stmt::FnCall(..) | Stmt::Expr(_) => "`fail`",
             Stmt::While(..) => "a loop without an end",
-            _ => "what never returns",
+            _ => "branches that all end",
         };
         let position = start_of(statement);
         let note = self.note("it ends here", start_of(before));
@@ -205,12 +208,26 @@ impl Walker<'_> {
 }
 
 /// Where a statement begins.
-fn start_of(statement: &Stmt) -> Position {
+pub(super) fn start_of(statement: &Stmt) -> Position {
     match statement {
-        Stmt::Expr(expression) => expression.start_position(),
-        Stmt::Assignment(assignment) => assignment.1.lhs.start_position(),
+        Stmt::Expr(expression) => start(expression),
+        Stmt::Assignment(assignment) => start(&assignment.1.lhs),
         Stmt::FnCall(call, position) if call.namespace.is_empty() => *position,
         Stmt::FnCall(call, _) => call.namespace.position(),
         other => other.position(),
+    }
+}
+
+/// Where a value begins. To Rhai an operator begins at its sign, and a call at its function's name.
+pub(super) fn start(expression: &Expr) -> Position {
+    match expression {
+        Expr::FnCall(call, position) => match call.args.first() {
+            Some(first) if call.is_operator_call() && call.args.len() > 1 => start(first),
+            _ if call.namespace.is_empty() => *position,
+            _ => call.namespace.position(),
+        },
+        Expr::And(sides, _) | Expr::Or(sides, _) | Expr::Coalesce(sides, _) => start(&sides[0]),
+        Expr::Index(link, ..) | Expr::Dot(link, ..) => start(&link.lhs),
+        other => other.start_position(),
     }
 }

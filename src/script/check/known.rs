@@ -119,7 +119,13 @@ impl Known {
     /// Whether a value of that type has the property, or properties that depend on the value.
     #[must_use]
     pub fn has_property(&self, owner: Type, name: &str) -> bool {
-        self.overloads(&format!("get${name}")).any(|types| takes(types[0], owner)) || self.is_indexed(owner)
+        self.has_getter(owner, name) || self.is_indexed(owner)
+    }
+
+    /// Whether a value of that type has the property, whatever its value is.
+    #[must_use]
+    pub fn has_getter(&self, owner: Type, name: &str) -> bool {
+        self.overloads(&format!("get${name}")).any(|types| takes(types[0], owner))
     }
 
     /// Whether a property of that type can be assigned to.

@@ -2,6 +2,7 @@
 
 use rhai::{Expr, FnCallExpr, Position, Stmt};
 
+use super::flow::{start, start_of};
 use super::rules;
 use super::types::Type;
 use super::walk::Walker;
@@ -58,7 +59,7 @@ impl Walker<'_> {
         let pair = [left_type, right];
         if matches!(operator, "+" | "-") && pair.contains(&Type::Duration) && pair.iter().any(|ty| ty.is_number()) {
             let message = format!("a duration and a number can't be put together by `{operator}`");
-            self.report(rules::MISSING_UNIT, left.start_position(), message).hint =
+            self.report(rules::MISSING_UNIT, start(left), message).hint =
                 Some("give the number a unit: `500.ms`, `2.s`".into());
         }
     }
@@ -83,7 +84,7 @@ impl Walker<'_> {
         let pair = [left_type, right_type];
         if pair.contains(&Type::Duration) && pair.iter().any(|ty| ty.is_number()) {
             let number = if left_type == Type::Duration { right.0 } else { left.0 };
-            let shown = self.file.text.from(number.start_position());
+            let shown = self.file.text.from(start(number));
             let shown: String = shown.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '_' | '.')).collect();
             let hint = if shown.is_empty() {
                 "give the number a unit: `limit.ms`, `limit.s`".to_owned()
@@ -91,7 +92,7 @@ impl Walker<'_> {
                 format!("did you mean `{shown}.ms`?")
             };
             let message = "a duration can't be compared with a bare number";
-            self.report(rules::MISSING_UNIT, number.start_position(), message).hint = Some(hint);
+            self.report(rules::MISSING_UNIT, start(number), message).hint = Some(hint);
             return;
         }
         let known = !pair.contains(&Type::Unknown) && left_type != right_type;
@@ -143,7 +144,16 @@ impl Walker<'_> {
             _ => "compare it with something",
         };
         let message = format!("a condition must be true or false, this is {}", ty.name());
-        self.report(rules::NOT_A_CONDITION, condition.start_position(), message).hint = Some(shown.into());
+        let length = self.chain_length(start(condition));
+        let diagnostic = self.report(rules::NOT_A_CONDITION, start(condition), message);
+        diagnostic.length = length;
+        diagnostic.hint = Some(shown.into());
+    }
+
+    /// How many characters the chain at a place has; at least those of its first word.
+    fn chain_length(&self, position: Position) -> usize {
+        let text = &self.file.text;
+        text.chain(position).chars().count().max(text.length(position))
     }
 
     /// `a ?? 0 + 1`, where the parentheses were left out.
@@ -154,12 +164,12 @@ impl Walker<'_> {
             let is_sum = matches!(call.name.as_str(), "+" | "-" | "*" | "/" | "%");
             let is_default =
                 matches!(left, Expr::IntegerConstant(..) | Expr::FloatConstant(..) | Expr::StringConstant(..));
-            if !is_sum || !is_default || self.in_parentheses(position, left.start_position()) {
+            if !is_sum || !is_default || self.in_parentheses(position, start(left)) {
                 continue;
             }
             let text = &self.file.text;
             let word = |at: Position| text.from(at).chars().take(text.length(at)).collect::<String>();
-            let (name, default) = (call.name.clone(), word(left.start_position()));
+            let (name, default) = (call.name.clone(), word(start(left)));
             let message = format!("`{name}` binds tighter than `??`: this is `... ?? ({default} {name} ...)`");
             self.report(rules::COALESCE_PRECEDENCE, *operator, message).hint =
                 Some(format!("write `(... ?? {default}) {name} ...`, or put the parentheses where you mean them"));
@@ -191,9 +201,9 @@ impl Walker<'_> {
             let held_type = self.expression(held);
             arguments = [].iter();
             if ty == Type::Text && !matches!(held_type, Type::Unknown | Type::Bool | Type::Map) {
-                self.check_not_bool("this check", held_type, held.start_position());
+                self.check_not_bool("this check", held_type, start(held));
             } else if matches!(held, Expr::BoolConstant(true, _)) {
-                self.always_true(held.start_position(), "it is `true`");
+                self.always_true(start(held), "it is `true`");
             }
         }
         self.all(arguments);
@@ -204,18 +214,18 @@ impl Walker<'_> {
         let Some(closure) = self.file.closure(condition) else {
             let ty = self.expression(condition);
             if matches!(condition, Expr::BoolConstant(true, _)) {
-                self.always_true(condition.start_position(), "it is `true`");
+                self.always_true(start(condition), "it is `true`");
             } else if !matches!(ty, Type::Unknown | Type::Bool | Type::Function) {
-                self.check_not_bool(&format!("check `{name}`"), ty, condition.start_position());
+                self.check_not_bool(&format!("check `{name}`"), ty, start(condition));
             }
             return;
         };
         let outcome = self.closure(condition, &closure, &[value]);
         let [.., last] = closure.statements.as_slice() else {
-            return self.check_not_bool(&format!("check `{name}`"), Type::Unit, condition.start_position());
+            return self.check_not_bool(&format!("check `{name}`"), Type::Unit, start(condition));
         };
         if let Stmt::Assignment(assignment) = last {
-            let place = assignment.1.lhs.start_position();
+            let place = start(&assignment.1.lhs);
             let message = format!("check `{name}` assigns instead of comparing");
             // An assignment that is an error of its own is told as that.
             if !self
@@ -228,18 +238,21 @@ impl Walker<'_> {
             return;
         }
         if !outcome.ends && !matches!(outcome.ty, Type::Unknown | Type::Bool) {
-            return self.check_not_bool(&format!("check `{name}`"), outcome.ty, last.position());
+            return self.check_not_bool(&format!("check `{name}`"), outcome.ty, start_of(last));
         }
         if let (Stmt::Expr(result), 1) = (last, closure.statements.len())
             && let Some(why) = always_true(result)
         {
-            self.always_true(result.start_position(), why);
+            self.always_true(start(result), why);
         }
     }
 
     fn check_not_bool(&mut self, what: &str, ty: Type, position: Position) {
         let message = format!("{what} must be true or false, this is {}", ty.name());
-        self.report(rules::CHECK_NOT_BOOL, position, message).hint = Some("compare it with what it should be".into());
+        let length = self.chain_length(position);
+        let diagnostic = self.report(rules::CHECK_NOT_BOOL, position, message);
+        diagnostic.length = length;
+        diagnostic.hint = Some("compare it with what it should be".into());
     }
 
     fn always_true(&mut self, position: Position, why: &str) {
@@ -264,7 +277,9 @@ impl Walker<'_> {
                         result = Type::Unknown;
                     }
                 }
-                None => drop(self.expression(argument)),
+                None => {
+                    self.expression(argument);
+                }
             }
         }
         result

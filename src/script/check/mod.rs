@@ -57,6 +57,8 @@ pub struct Analysis {
     pub options: OptionPlaces,
     /// All files, by name: the script and what it imports.
     pub files: Vec<String>,
+    /// The variables that the script can't do without and that are not set.
+    pub missing_env: Vec<String>,
 }
 
 impl Analysis {
@@ -79,6 +81,7 @@ pub fn analyse(engine: &Engine, sources: &Sources, name: &str, facts: &Facts<'_>
     let mut world = World::open(engine, sources, name);
     let mut found = std::mem::take(&mut world.found);
     let mut functions_used = FxHashSet::default();
+    let mut missing_env = Vec::new();
     for (index, file) in world.files.iter().enumerate() {
         if index > 0 && file.name.starts_with("std/") {
             continue;
@@ -87,6 +90,7 @@ pub fn analyse(engine: &Engine, sources: &Sources, name: &str, facts: &Facts<'_>
         walker.file();
         imports(&mut walker);
         functions_used.extend(std::mem::take(&mut walker.functions_used));
+        missing_env.append(&mut walker.missing_env);
         found.append(&mut walker.out);
     }
     if !world.files.is_empty() && !facts.is_library {
@@ -95,18 +99,50 @@ pub fn analyse(engine: &Engine, sources: &Sources, name: &str, facts: &Facts<'_>
     for file in &world.files {
         allow(&file.name, &file.text, &mut found);
     }
-    let order: FxHashMap<&str, usize> =
-        world.files.iter().enumerate().map(|(index, file)| (file.name.as_str(), index)).collect();
+    let files: Vec<String> = world.files.iter().map(|file| file.name.clone()).collect();
+    sort(&mut found, &files);
+    found.dedup_by(|a, b| a.place == b.place && a.code == b.code);
+    // What is wrong in itself need not be used.
+    let wrong: FxHashSet<(String, usize)> = found
+        .iter()
+        .filter(|found| found.severity == Severity::Error)
+        .map(|found| (found.place.source.clone(), found.place.line))
+        .collect();
+    found.retain(|found| {
+        let beside = || wrong.contains(&(found.place.source.clone(), found.place.line));
+        found.code != rules::UNUSED_RESULT.code || !beside()
+    });
+    Analysis {
+        diagnostics: found,
+        options: world.files.first().map(OptionPlaces::of).unwrap_or_default(),
+        files,
+        missing_env,
+    }
+}
+
+/// By file, in that order, and place; what is about none of these files comes last.
+pub fn sort(found: &mut [Diagnostic], files: &[String]) {
+    let order: FxHashMap<&str, usize> = files.iter().enumerate().map(|(index, file)| (file.as_str(), index)).collect();
     found.sort_by_key(|found| {
         let file = order.get(found.place.source.as_str()).copied().unwrap_or(usize::MAX);
         (file, found.place.line, found.place.column, found.code)
     });
-    found.dedup_by(|a, b| a.place == b.place && a.code == b.code);
-    Analysis {
-        diagnostics: found,
-        options: world.files.first().map(OptionPlaces::of).unwrap_or_default(),
-        files: world.files.iter().map(|file| file.name.clone()).collect(),
-    }
+}
+
+/// Whether a file looks like one that scripts import: it says neither what load there is nor what a virtual user does.
+#[must_use]
+pub fn is_library(text: &str) -> bool {
+    let text_tokens = tokens(text);
+    let words: Vec<&str> = text_tokens
+        .iter()
+        .filter(|token| token.kind == TokenKind::Word)
+        .map(|token| &text[token.bytes.clone()])
+        .collect();
+    !words.windows(2).any(|pair| match pair {
+        ["const", "options"] => true,
+        ["fn", name] => units::nearest(name, ["journey"]).is_some() || HOOKS.iter().any(|(hook, _)| hook == name),
+        _ => false,
+    })
 }
 
 fn imports(walker: &mut Walker<'_>) {

@@ -48,12 +48,16 @@ pub fn parse(engine: &Engine, name: &str, text: &SourceText) -> Parsed {
         let now = SourceText::new(work.as_str().into());
         let tokens = tokens(&work);
         let offset = now.offset(error.1).unwrap_or(work.len()).min(work.len());
-        let item = item_around(&work, &tokens, offset);
+        // A `fn` at the start of a line stands within another function only where that was not closed.
+        let unclosed = matches!(&*error.0, ParseErrorType::WrongFnDefinition) && now.line_column(offset).1 == 1;
+        let item = item_around(&work, &tokens, if unclosed { offset.saturating_sub(1) } else { offset });
         // A function that is broken twice over is told of once: the second mistake may come of the first.
         let first_line = now.line_column(item.start).0;
         let again = broken.contains(&first_line);
         if !again {
-            errors.push(Diagnostic { code: rules::SYNTAX.code, ..syntax::diagnose(&error, name, &now, &tokens) });
+            let within = if unclosed { Some(item.clone()) } else { None };
+            let found = syntax::diagnose(&error, name, &now, &tokens, within);
+            errors.push(Diagnostic { code: rules::SYNTAX.code, ..found });
         }
         if let Some(at) = semicolon_place(&error, &work, offset) {
             work.replace_range(at..=at, ";");
@@ -122,12 +126,8 @@ fn item_around(text: &str, tokens: &[Token], offset: usize) -> Range<usize> {
             depth = 0;
         }
         in_function |= is_function;
-        match token.kind {
-            TokenKind::Open => depth += 1,
-            TokenKind::Close => depth -= 1,
-            _ => {}
-        }
-        let closes = token.kind == TokenKind::Close && &text[token.bytes.clone()] == "}" && in_function;
+        depth += brace(text, token);
+        let closes = in_function && brace(text, token) < 0;
         if depth <= 0 && (token.kind == TokenKind::Semicolon || closes) {
             if token.bytes.end > offset {
                 return start..token.bytes.end;
@@ -140,28 +140,28 @@ fn item_around(text: &str, tokens: &[Token], offset: usize) -> Range<usize> {
     start..text.len()
 }
 
-/// The statement of a function's body around a byte, with its `;`; none where the brackets of the function don't match.
+/// 1 for a brace that opens, -1 for one that closes. Other brackets don't reach beyond their statement.
+fn brace(text: &str, token: &Token) -> i32 {
+    let is_brace = text[token.bytes.clone()].ends_with(['{', '}']);
+    match token.kind {
+        TokenKind::Open if is_brace => 1,
+        TokenKind::Close if is_brace => -1,
+        _ => 0,
+    }
+}
+
+/// The statement of a function's body around a byte, with its `;`; none where the braces of the function don't match.
 fn statement_around(text: &str, tokens: &[Token], item: &Range<usize>, offset: usize) -> Option<Range<usize>> {
     let tokens: Vec<&Token> =
         tokens.iter().filter(|token| item.contains(&token.bytes.start) && token.kind != TokenKind::Comment).collect();
-    let mut open: Vec<&str> = Vec::new();
+    let mut depth = 0;
     for token in &tokens {
-        match (token.kind, &text[token.bytes.clone()]) {
-            (TokenKind::Open, bracket) => open.push(bracket),
-            (TokenKind::Close, bracket) => {
-                let wanted = match open.pop()? {
-                    "(" => ")",
-                    "[" => "]",
-                    _ => "}",
-                };
-                if bracket != wanted {
-                    return None;
-                }
-            }
-            _ => {}
+        depth += brace(text, token);
+        if depth < 0 {
+            return None;
         }
     }
-    if !open.is_empty() {
+    if depth != 0 {
         return None;
     }
     let here = tokens.iter().position(|token| token.bytes.end > offset)?;
@@ -169,31 +169,30 @@ fn statement_around(text: &str, tokens: &[Token], item: &Range<usize>, offset: u
     let mut depth = 0;
     let mut start = None;
     for token in tokens[..here].iter().rev() {
-        match (token.kind, &text[token.bytes.clone()]) {
-            (TokenKind::Close, _) => depth += 1,
-            (TokenKind::Open, "{") if depth == 0 => {
+        let is_map = &text[token.bytes.clone()] == "#{";
+        match (token.kind, brace(text, token)) {
+            (_, -1) => depth += 1,
+            (_, 1) if depth > 0 => depth -= 1,
+            // A `#{` that is left open belongs to the statement.
+            (_, 1) if is_map => {}
+            (_, 1) => {
                 start = Some(token.bytes.end);
                 break;
             }
-            (TokenKind::Open, _) => depth -= 1,
             (TokenKind::Semicolon, _) if depth == 0 => {
                 start = Some(token.bytes.end);
                 break;
             }
             _ => {}
         }
-        // A `(` or `#{` that is left open belongs to the statement.
-        depth = depth.max(0);
     }
     let start = start?;
     let mut depth = 0;
     for token in tokens.iter().filter(|token| token.bytes.start >= start) {
-        match token.kind {
-            TokenKind::Open => depth += 1,
-            TokenKind::Close if depth == 0 => return Some(start..token.bytes.start),
-            TokenKind::Close => depth -= 1,
-            TokenKind::Semicolon if depth == 0 && token.bytes.end > offset => return Some(start..token.bytes.end),
-            _ => {}
+        match (token.kind, brace(text, token)) {
+            (_, -1) if depth == 0 => return Some(start..token.bytes.start),
+            (TokenKind::Semicolon, _) if depth == 0 && token.bytes.end > offset => return Some(start..token.bytes.end),
+            (_, step) => depth += step,
         }
     }
     None

@@ -2,6 +2,7 @@
 
 use rhai::{Expr, FnCallExpr, Position};
 
+use super::flow::start;
 use super::rules;
 use super::types::Type;
 use super::walk::Walker;
@@ -138,18 +139,13 @@ impl Walker<'_> {
         let before = self.out.len();
         let ty = self.expression(piece);
         self.out.truncate(before);
-        let shown = || {
-            let text = self.file.text.from(shown_position(piece));
-            let end = text.find(['}', ' ', ')', ',', '+']).unwrap_or(text.len());
-            text[..end].trim().to_owned()
-        };
         match ty {
             // `page-5`: a number alone would be taken for an id.
             Type::Int if !segment.is_empty() && !names::is_folded(&format!("{segment}5")) && !is_constant(piece) => {
                 Some(format!("a number after `{segment}`"))
             }
             Type::Text => {
-                let shown = shown();
+                let shown = self.file.text.chain(shown_position(piece)).to_owned();
                 let column = shown.rsplit('.').next().unwrap_or_default().to_lowercase();
                 let is_id = ["id", "uuid", "guid", "email", "mail", "token", "hash", "key", "number", "no"];
                 let looks_like_id = is_id.iter().any(|word| column == *word || column.ends_with(&format!("_{word}")));
@@ -166,7 +162,7 @@ impl Walker<'_> {
             Expr::Dot(link, ..) | Expr::Index(link, ..) => match &link.lhs {
                 Expr::Variable(variable, ..) => self
                     .visible(&variable.1)
-                    .is_some_and(|(_, variable)| matches!(variable.ty, Type::Row | Type::LineTable)),
+                    .is_some_and(|(_, variable)| matches!(variable.ty, Type::Row | Type::CsvTable | Type::LineTable)),
                 _ => false,
             },
             Expr::Stmt(block) => match block.statements() {
@@ -189,10 +185,10 @@ impl Walker<'_> {
         let takes_number = name == "sleep";
         let wrong = |ty: &Type| (ty.is_number() && !takes_number) || matches!(ty, Type::Text | Type::Bool);
         if let (Some(ty), Some(argument)) = (types.first().filter(|ty| wrong(ty)), call.args.first()) {
-            let place = argument.start_position();
+            let place = start(argument);
             let shown: String = self.file.text.from(place).chars().take(self.file.text.length(place)).collect();
             let message = format!("`{name}` takes a duration, this is {}", ty.name());
-            let hint = if ty.is_number() && shown.chars().all(|c| c.is_ascii_digit()) {
+            let hint = if ty.is_number() && shown.chars().all(|c| c.is_ascii_digit() || c == '.') {
                 format!("give it a unit: `{shown}.s` or `{shown}.ms`")
             } else if name == "think" {
                 "write `think(1.s..3.s)` or `think(2.s)`".to_owned()
@@ -209,6 +205,7 @@ impl Walker<'_> {
         if env.contains_key(name) || self.world.keys.contains(name) || self.tries > 0 {
             return;
         }
+        self.missing_env.push(name.to_owned());
         let near = units::nearest(name, env.keys().map(String::as_str));
         let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? Else "));
         self.report(rules::MISSING_ENV, position, format!("the variable `{name}` is not set")).hint =
@@ -263,10 +260,10 @@ fn flatten<'e>(expression: &'e Expr, pieces: &mut Vec<&'e Expr>) {
 fn shown_position(piece: &Expr) -> Position {
     match piece {
         Expr::Stmt(block) => match block.statements() {
-            [rhai::Stmt::Expr(inner)] => inner.start_position(),
-            _ => piece.start_position(),
+            [rhai::Stmt::Expr(inner)] => start(inner),
+            _ => start(piece),
         },
-        _ => piece.start_position(),
+        _ => start(piece),
     }
 }
 

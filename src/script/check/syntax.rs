@@ -1,5 +1,7 @@
 //! What a syntax error means. Rhai says where it stumbled; the words before that place tell what was meant.
 
+use std::ops::Range;
+
 use rhai::{LexError, ParseError, ParseErrorType};
 
 use super::text::{SourceText, Token, TokenKind};
@@ -39,9 +41,15 @@ const KEYWORDS: &[&str] = &[
     "private", "import", "export", "as", "return", "throw", "try", "catch",
 ];
 
-/// The diagnostic of a text that does not parse.
+/// The diagnostic of a text that does not parse; `unclosed_function` is the one before a `fn`, where it lacks its end.
 #[must_use]
-pub fn diagnose(error: &ParseError, source: &str, text: &SourceText, tokens: &[Token]) -> Diagnostic {
+pub fn diagnose(
+    error: &ParseError,
+    source: &str,
+    text: &SourceText,
+    tokens: &[Token],
+    unclosed_function: Option<Range<usize>>,
+) -> Diagnostic {
     let mut diagnostic = Diagnostic::from_parse_error(error, source);
     let offset = text.offset(error.1);
     diagnostic.length = offset.map_or(0, |_| text.length(error.1));
@@ -59,12 +67,24 @@ pub fn diagnose(error: &ParseError, source: &str, text: &SourceText, tokens: &[T
         diagnostic.hint = Some(hint);
     }
     match &*error.0 {
+        ParseErrorType::WrongFnDefinition if unclosed_function.is_some() => {
+            diagnostic.message = "the function before this one is not closed".to_owned();
+            diagnostic.hint = Some("a `}` is missing".to_owned());
+            let within = unclosed_function.unwrap_or_default();
+            let tokens: Vec<Token> =
+                tokens.iter().filter(|token| within.contains(&token.bytes.start)).cloned().collect();
+            if let Some(open) = unclosed(content, &tokens, "}") {
+                let (line, column) = text.line_column(open);
+                let place = Place { source: source.to_owned(), line, column };
+                diagnostic.notes.push(Note { message: "the last one that is open".into(), place: Some(place) });
+            }
+        }
         ParseErrorType::BadInput(LexError::ImproperSymbol(symbol, _)) if ["===", "!=="].contains(&symbol.as_str()) => {
             diagnostic.message = format!("`{symbol}` is no operator of Rhai");
             diagnostic.hint = Some(format!("write `{}`", &symbol[..2]));
         }
         ParseErrorType::BadInput(LexError::MalformedChar(content)) if content.chars().count() > 1 => {
-            diagnostic.message = "a text in single quotes".to_owned();
+            diagnostic.message = "a text can't have single quotes".to_owned();
             diagnostic.hint = Some(format!("texts have double quotes: \"{content}\""));
         }
         ParseErrorType::MissingToken(token, _) if token == "}" || token == ")" || token == "]" => {
@@ -91,7 +111,9 @@ fn hint(kind: &ParseErrorType, here: &str, last: &str, before: &[&str]) -> Optio
     let foreign = |word: &str| FOREIGN.iter().find(|(known, _)| *known == word).map(|(_, hint)| (*hint).to_owned());
     let word_here: String = here.chars().take_while(|&c| super::text::is_word(c)).collect();
     match kind {
-        ParseErrorType::Reserved(word) => foreign(word),
+        ParseErrorType::Reserved(word) => {
+            foreign(word).or_else(|| Some("Rhai keeps this word for itself: take another name".to_owned()))
+        }
         ParseErrorType::UnknownOperator(sign) if sign == "++" || sign == "--" => {
             Some(format!("write `{last} {}= 1`", &sign[..1]))
         }

@@ -56,6 +56,11 @@ impl SourceText {
     pub fn length(&self, position: Position) -> usize {
         let rest = self.from(position);
         let word = rest.chars().take_while(|&c| is_word(c)).count();
+        if rest.starts_with(|c: char| c.is_ascii_digit()) {
+            let fraction = rest[word..].strip_prefix('.').map_or("", |rest| rest);
+            let digits = fraction.chars().take_while(char::is_ascii_digit).count();
+            return if digits > 0 { word + 1 + digits } else { word };
+        }
         if word > 0 {
             return word;
         }
@@ -69,6 +74,36 @@ impl SourceText {
                 .map_or(1, |sign| sign.len()),
             None => 0,
         }
+    }
+
+    /// The chain of names, calls and indexes at a position, as far as it goes on its line: `res.json("a")[0].name`.
+    #[must_use]
+    pub fn chain(&self, position: Position) -> &str {
+        let line = self.from(position).lines().next().unwrap_or_default();
+        let mut at = 0;
+        while let Some(c) = line[at..].chars().next() {
+            let rest = &line[at..];
+            if is_word(c) || (c == '.' && !rest.starts_with("..")) || rest.starts_with("::") {
+                at += if rest.starts_with("::") { 2 } else { c.len_utf8() };
+            } else if matches!(c, '(' | '[') && at > 0 {
+                let mut depth = 0;
+                let mut end = None;
+                for token in tokens(rest) {
+                    depth += i32::from(token.kind == TokenKind::Open) - i32::from(token.kind == TokenKind::Close);
+                    if depth == 0 {
+                        end = Some(token.bytes.end);
+                        break;
+                    }
+                }
+                match end {
+                    Some(end) => at += end,
+                    None => break,
+                }
+            } else {
+                break;
+            }
+        }
+        &line[..at]
     }
 
     /// The line of that number, from 1.
@@ -256,6 +291,10 @@ mod tests {
         assert_eq!(text.line_column(1), (1, 2));
         let lengths = [(1, 3), (4, 1), (5, 5), (12, 2)];
         assert_eq!(lengths.map(|(column, _)| (column, text.length(Position::new(2, column as u16)))), lengths);
+        assert_eq!(text.chain(Position::new(2, 1)), "foo(\"b c\")");
+        let chained = SourceText::new("a.b(c, `}`)[0].d::e .f 1.5".into());
+        assert_eq!(chained.chain(Position::new(1, 1)), "a.b(c, `}`)[0].d::e");
+        assert_eq!(chained.length(Position::new(1, 24)), 3);
         assert_eq!(text.offset(Position::NONE), None);
         assert_eq!((text.line(2), text.line(9)), ("foo(\"b c\") == 1", ""));
     }

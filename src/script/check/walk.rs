@@ -68,6 +68,8 @@ pub(super) struct Walker<'w> {
     pub aliases_used: FxHashSet<String>,
     /// The script's functions that something calls or names.
     pub functions_used: FxHashSet<String>,
+    /// The variables of the environment that are missing.
+    pub missing_env: Vec<String>,
 }
 
 impl<'w> Walker<'w> {
@@ -86,6 +88,7 @@ impl<'w> Walker<'w> {
             loops: Vec::new(),
             aliases_used: FxHashSet::default(),
             functions_used: FxHashSet::default(),
+            missing_env: Vec::new(),
         }
     }
 
@@ -255,11 +258,11 @@ impl<'w> Walker<'w> {
                 Outcome { ends, ty: self.expression(expression) }
             }
             Stmt::BreakLoop(value, ..) => {
-                self.all(value.iter());
+                self.all(value.iter().map(|value| &**value));
                 Outcome { ends: true, ty: Type::Unknown }
             }
             Stmt::Return(value, ..) => {
-                self.all(value.iter());
+                self.all(value.iter().map(|value| &**value));
                 Outcome { ends: true, ty: Type::Unknown }
             }
             Stmt::Import(import, _) => {
@@ -360,18 +363,24 @@ impl<'w> Walker<'w> {
             return Type::Function;
         }
         let of_script = &self.world.files[0].constants;
-        let is_known = self.function.is_some() && (self.file.constants.contains(name) || of_script.contains(name));
+        let is_known =
+            self.function.is_some() && (self.file.constants.contains_key(name) || of_script.contains_key(name));
         // Constants of the script that imports a library are visible in it.
         let is_alone = self.facts.is_library && name.chars().all(|c| c.is_uppercase() || c.is_numeric() || c == '_');
         if is_known || is_alone || self.file.lost.contains(name) || self.file.evals {
             return Type::Unknown;
         }
-        let declared = self.file.variables.get(name).copied();
-        let declared = declared.filter(|_| self.function.is_some());
+        // At the top level, what is declared further down; in a function, what it does not see.
+        let later = self.file.constants.get(name).filter(|_| self.function.is_none());
+        let declared = self.file.variables.get(name).or(later).copied();
         let visible: Vec<&str> = self.scope.iter().map(|variable| variable.name.as_str()).collect();
-        let near = self.file.nearest(name, visible.into_iter().chain(of_script.iter().map(String::as_str)));
+        let near = self.file.nearest(name, visible.into_iter().chain(of_script.keys().map(String::as_str)));
+        let is_init = self.function.is_none();
         let note = declared.map(|declared| self.note("declared here", declared));
         let diagnostic = match &note {
+            Some(_) if self.function.is_none() => {
+                self.report(rules::UNDEFINED_VARIABLE, position, format!("`{name}` is used before it is declared"))
+            }
             Some(_) => self.report(
                 rules::UNDEFINED_VARIABLE,
                 position,
@@ -379,7 +388,9 @@ impl<'w> Walker<'w> {
             ),
             None => self.report(rules::UNDEFINED_VARIABLE, position, format!("there is no variable `{name}`")),
         };
-        diagnostic.hint = if note.is_some() {
+        diagnostic.hint = if note.is_some() && is_init {
+            None
+        } else if note.is_some() {
             Some("declare it with `const`, pass it as an argument, or keep it in `vu.state`".into())
         } else {
             hints::of_variable(name).or_else(|| near.map(|near| format!("did you mean `{near}`?")))

@@ -63,8 +63,8 @@ pub struct File {
     pub closures: FxHashMap<String, Rc<Body>>,
     /// What it imports.
     pub imports: Vec<Import>,
-    /// The constants of its top level.
-    pub constants: FxHashSet<String>,
+    /// The constants of its top level, and where they are declared.
+    pub constants: FxHashMap<String, Position>,
     /// The variables of its top level, and where they are declared.
     pub variables: FxHashMap<String, Position>,
     /// The names that something is assigned to anywhere.
@@ -127,7 +127,7 @@ impl World {
             functions: Vec::new(),
             closures: FxHashMap::default(),
             imports: Vec::new(),
-            constants: FxHashSet::default(),
+            constants: FxHashMap::default(),
             variables: FxHashMap::default(),
             assigned: FxHashSet::default(),
             lost: parsed.lost,
@@ -260,7 +260,7 @@ impl File {
             if let Stmt::Var(variable, flags, _) = statement {
                 let (name, position) = (variable.0.name.to_string(), variable.0.pos);
                 if flags.intersects(rhai::ASTFlags::CONSTANT) {
-                    self.constants.insert(name);
+                    self.constants.insert(name, position);
                 } else {
                     self.variables.insert(name, position);
                 }
