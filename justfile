@@ -24,7 +24,7 @@ fix:
 
 # Write docs/scripting.md again, after a change of what scripts can call
 docs:
-    cargo run --quiet -- docs --markdown > docs/scripting.md.new
+    cargo run --quiet -- docs --format markdown > docs/scripting.md.new
     mv docs/scripting.md.new docs/scripting.md
 
 # What a part costs, or whether it is exact: record, snapshot, bridge, json, open, latency

@@ -10,19 +10,19 @@
 //! The server has a thread of its own and knows the run through [`Control`] and the [`Board`] alone, so that it can slow
 //! neither a VU nor an output. Connections are few, short and bounded: one request each, with bounds on its size and time.
 
+use std::future::Future;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::net::TcpStream;
 
+use super::serve::{self, Request, Server, ServerSpec, Service};
 use crate::engine::{Control, SteerError};
 use crate::event::{RunEvent, ScenarioState, Second};
 use crate::output::{Output, OutputError};
@@ -30,14 +30,8 @@ use crate::units::{Rate, parse_rate};
 
 /// Who asked, in the report.
 const BY: &str = "api";
-/// Connections at one time; more wait in the system's queue.
-const CONNECTIONS_MOST: usize = 16;
-/// How long a connection may take from its first byte to its last.
-const CONNECTION_TIME: Duration = Duration::from_secs(10);
-/// The most bytes of a request.
-const REQUEST_MOST: usize = 16 * 1024;
-/// The most headers of a request.
-const HEADERS_MOST: usize = 64;
+/// Connections at one time.
+const CONNECTIONS_MOST: u32 = 16;
 
 /// What the server knows of the run: the latest second.
 #[derive(Debug, Default)]
@@ -170,17 +164,9 @@ pub enum ControlError {
     },
 }
 
-/// A server that runs until it is dropped.
-#[derive(Debug)]
-pub struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// What a server is made of.
+/// How the control is to be reached.
 #[derive(Clone, Debug)]
-pub struct ServerSpec {
+pub struct ControlSpec {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// Whether it may be reached from other machines.
@@ -243,145 +229,36 @@ impl Drop for ControlFile {
     }
 }
 
-/// A token that nobody can guess.
-#[must_use]
-pub fn random_token() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
+/// Starts the server.
+///
+/// # Errors
+/// When the address is not a loopback one and that is not allowed, when it can't be had, or when the token is too short or
+/// can't be sent in a header.
+pub fn start(spec: &ControlSpec, control: Control, board: Arc<Board>) -> Result<Server, ControlError> {
+    let address = spec.address;
+    if !spec.allow_remote && !serve::is_local(address.ip()) {
+        return Err(ControlError::Remote(address));
+    }
+    if !serve::is_fit_token(&spec.token) {
+        return Err(ControlError::Token);
+    }
+    let shared = Arc::new(Shared { token: spec.token.clone(), control, board });
+    let server = ServerSpec { address, name: "loadr-control", connections: CONNECTIONS_MOST, linger: Duration::ZERO };
+    Server::start(&server, shared).map_err(|source| ControlError::Listen { address, source })
 }
 
-impl Server {
-    /// Starts it on a thread of its own.
-    ///
-    /// # Errors
-    /// When the address is not a loopback one and that is not allowed, when it can't be had, or when the token is too
-    /// short or can't be sent in a header.
-    pub fn start(spec: &ServerSpec, control: Control, board: Arc<Board>) -> Result<Self, ControlError> {
-        let address = spec.address;
-        if !spec.allow_remote && !is_local(address.ip()) {
-            return Err(ControlError::Remote(address));
-        }
-        if !(8..=256).contains(&spec.token.len()) || !spec.token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ControlError::Token);
-        }
-        let failed = |source| ControlError::Listen { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let shared = Arc::new(Shared { token: spec.token.clone(), control, board });
-        let (stop, stopped) = oneshot::channel();
-        let work = move || {
-            runtime.block_on(async {
-                let Ok(listener) = TcpListener::from_std(listener) else { return };
-                tokio::select! {
-                    () = serve(&listener, &shared) => {}
-                    _ = stopped => {}
-                }
+impl Service for Shared {
+    fn converse(self: Arc<Self>, mut stream: TcpStream) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> {
+        Box::pin(async move {
+            let answer = serve::receive(&mut stream, |request| match request {
+                Ok(request) => answer(request, &self),
+                Err((status, problem)) => Answer::error(status, problem),
             });
-        };
-        let thread = std::thread::Builder::new().name("loadr-control".into()).spawn(work).map_err(failed)?;
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
-    }
-
-    /// Its base URL, such as `http://127.0.0.1:40123`.
-    #[must_use]
-    pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn is_local(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
-}
-
-async fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MOST));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let shared = shared.clone();
-                tokio::spawn(async move {
-                    // A client that goes away, or takes for ever, is its own loss.
-                    let _ = tokio::time::timeout(CONNECTION_TIME, converse(stream, &shared)).await;
-                    drop(place);
-                });
+            match answer.await? {
+                Some(answer) => serve::finish(&mut stream, &answer.to_bytes()).await,
+                None => Ok(()),
             }
-            // Out of files, most likely: they come back when VUs close connections.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
-}
-
-async fn converse(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    let answer = loop {
-        match Request::parse(&bytes) {
-            Ok(Some(request)) => break answer(&request, shared),
-            Ok(None) if bytes.len() > REQUEST_MOST => break Answer::error(413, "the request is too long"),
-            Ok(None) => {}
-            Err(problem) => break Answer::error(400, problem),
-        }
-        if stream.read_buf(&mut bytes).await? == 0 {
-            return Ok(());
-        }
-    };
-    stream.write_all(&answer.to_bytes()).await?;
-    stream.shutdown().await?;
-    // What the client still sends is read away: closing with it unread would reset the connection under the answer.
-    let mut rest = [0u8; 1024];
-    while stream.read(&mut rest).await? > 0 {}
-    Ok(())
-}
-
-/// A request as far as it matters here.
-struct Request<'a> {
-    method: &'a str,
-    path: &'a str,
-    token: Option<&'a [u8]>,
-    body: &'a [u8],
-}
-
-impl<'a> Request<'a> {
-    /// None while it is incomplete.
-    fn parse(bytes: &'a [u8]) -> Result<Option<Self>, &'static str> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MOST];
-        let mut request = httparse::Request::new(&mut headers);
-        let head = match request.parse(bytes) {
-            Ok(httparse::Status::Complete(head)) => head,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(_) => return Err("this is not an HTTP request"),
-        };
-        let header = |name: &str| request.headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value);
-        if header("transfer-encoding").is_some() {
-            return Err("send the body with its `Content-Length`");
-        }
-        let length = match header("content-length") {
-            None => 0,
-            Some(text) => {
-                let length = std::str::from_utf8(text).ok().and_then(|text| text.trim().parse::<usize>().ok());
-                length.ok_or("the `Content-Length` is not a number")?
-            }
-        };
-        if length > REQUEST_MOST {
-            return Err("the body is too long");
-        }
-        let Some(body) = bytes.get(head..head + length) else { return Ok(None) };
-        let token = header("authorization").and_then(|value| {
-            let (scheme, token) = value.split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-        });
-        let (Some(method), Some(path)) = (request.method, request.path) else { return Ok(None) };
-        Ok(Some(Self { method, path, token, body }))
+        })
     }
 }
 
@@ -400,28 +277,20 @@ impl Answer {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let reason = http::StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let body = format!("{}\n", self.body);
         let challenge = if self.status == 401 { "WWW-Authenticate: Bearer\r\n" } else { "" };
         format!(
-            "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+            "{}Content-Type: application/json\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
              {challenge}Connection: close\r\n\r\n{body}",
-            self.status,
-            reason.unwrap_or_default(),
+            serve::status_line(self.status),
             body.len()
         )
         .into_bytes()
     }
 }
 
-/// Compares in a time that does not tell how much of it is right.
-fn same(given: &[u8], token: &[u8]) -> bool {
-    let differences = given.iter().zip(token).fold(0u8, |differences, (a, b)| differences | (a ^ b));
-    std::hint::black_box(differences) == 0 && given.len() == token.len()
-}
-
 fn answer(request: &Request<'_>, shared: &Shared) -> Answer {
-    if !request.token.is_some_and(|given| same(given, shared.token.as_bytes())) {
+    if !request.token.is_some_and(|given| serve::same(given, shared.token.as_bytes())) {
         return Answer::error(401, "wrong or missing token; send `Authorization: Bearer TOKEN`");
     }
     let control = &shared.control;
@@ -510,33 +379,6 @@ fn wish(body: &[u8]) -> Result<Wish, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_the_whole_token_is_right() {
-        for (given, right) in [("secret-token", true), ("secret-tokem", false), ("secret", false), ("", false)] {
-            assert_eq!(same(given.as_bytes(), b"secret-token"), right, "{given}");
-        }
-    }
-
-    #[test]
-    fn requests_are_taken_when_they_are_whole() {
-        let text = "POST /v1/pause HTTP/1.1\r\nAuthorization: bearer  abc \r\nContent-Length: 2\r\n\r\n{}";
-        for end in 0..text.len() {
-            assert!(matches!(Request::parse(&text.as_bytes()[..end]), Ok(None)), "{end}");
-        }
-        let request = Request::parse(text.as_bytes()).expect("it is one").expect("it is whole");
-        assert_eq!(
-            (request.method, request.path, request.token, request.body),
-            ("POST", "/v1/pause", Some(&b"abc"[..]), &b"{}"[..])
-        );
-        for bad in [
-            "hello\r\n\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        ] {
-            assert!(Request::parse(bad.as_bytes()).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn bodies_say_what_is_wanted_or_what_is_wrong() {

@@ -10,12 +10,15 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub mod check;
 pub mod control;
 pub mod ctl;
+pub mod dashboard;
 pub mod demo;
 pub mod docs;
 pub mod exit;
 #[cfg(unix)]
 pub mod keys;
+pub mod new;
 pub mod run;
+pub mod serve;
 pub mod signals;
 
 use exit::Exit;
@@ -34,6 +37,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Tell what is wrong with scripts, without running them.
     Check(check::CheckArgs),
+    /// Write a script to start from, with the files that it needs.
+    New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
     Demo(demo::DemoArgs),
     /// Watch or change a run that was started with `--control`.
@@ -79,6 +84,7 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Docs(args) => docs::run(&args),
     };

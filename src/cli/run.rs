@@ -10,10 +10,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde_json::{Map, Value};
 
-use super::control::{self, Board, ControlError, ControlFile, Server, ServerSpec};
+use super::control::{self, Board, ControlError, ControlFile, ControlSpec};
+use super::dashboard::{self, Dashboard};
+use super::serve::{self, Server};
 use super::{complain, exit::Exit, signals};
 use crate::engine::{Control, End};
 use crate::output::live::Legend;
+use crate::output::page::live::Screen;
 use crate::output::{self, Look, Named, ProgressOptions, summary};
 use crate::plan::{Layer, Source};
 use crate::session::{Session, SessionEnd, SessionError, SessionSpec};
@@ -101,6 +104,9 @@ pub struct RunArgs {
     /// Write the summary as JSON
     #[arg(long, env = "LOADR_SUMMARY_EXPORT", value_name = "FILE", help_heading = "Results")]
     pub summary_export: Option<PathBuf>,
+    /// Write the report as one HTML page that anybody can open: verdict, charts and tables
+    #[arg(long, env = "LOADR_REPORT", value_name = "FILE", help_heading = "Results")]
+    pub report: Option<PathBuf>,
     /// Let a run pass in which nothing worked
     #[arg(long, env = "LOADR_ALLOW_FAILURE", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub allow_failure: bool,
@@ -119,6 +125,22 @@ pub struct RunArgs {
     /// No colours
     #[arg(long, env = "LOADR_NO_COLOR", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub no_color: bool,
+
+    /// Serve a page that shows the run while it goes on, and print where: at a free port of this machine, or where it is
+    /// said, as in `--dashboard=127.0.0.1:8080`
+    #[arg(
+        long,
+        env = "LOADR_DASHBOARD",
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = dashboard::DEFAULT_ADDRESS_TEXT,
+        help_heading = "Results"
+    )]
+    pub dashboard: Option<SocketAddr>,
+    /// What browsers must give to see the page [default: none on a loopback address, elsewhere a random one]
+    #[arg(long, env = "LOADR_DASHBOARD_TOKEN", value_name = "TOKEN", hide_env_values = true, help_heading = "Results")]
+    pub dashboard_token: Option<String>,
 
     /// Let the run be watched and changed over HTTP, by `loadr ctl`: where to listen, such as `127.0.0.1:0`
     #[arg(long, env = "LOADR_CONTROL", value_name = "ADDRESS", help_heading = "Control")]
@@ -163,6 +185,9 @@ pub struct RunArgs {
     /// Make a failed request an exception
     #[arg(short = 'w', long, env = "LOADR_THROW", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub throw: bool,
+    /// Send a W3C trace context (`traceparent`) with each request, its ids made from the seed
+    #[arg(long, env = "LOADR_TRACE_CONTEXT", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
+    pub trace_context: bool,
 
     /// Worker threads [default: one a core]
     #[arg(long, env = "LOADR_THREADS", value_name = "N", help_heading = "Bounds")]
@@ -216,6 +241,7 @@ const SWITCHES: &[&str] = &[
     "no_cookies_reset",
     "discard_response_bodies",
     "throw",
+    "trace_context",
 ];
 
 /// Runs the command. `shown` is the command line as it is told in the report.
@@ -238,6 +264,10 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if args.control.is_some() {
         spec.outputs.push(Named { name: "control".into(), output: board.writer() });
     }
+    let screen = args.dashboard.map(|address| (address, Screen::new()));
+    if let Some((_, screen)) = &screen {
+        spec.outputs.push(Named { name: "dashboard".into(), output: screen.writer() });
+    }
     let session = match Session::prepare_checked(spec, !args.no_check) {
         Ok(session) => session,
         Err(error) => {
@@ -258,6 +288,17 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
             return Exit::InvalidConfig;
         }
     };
+    let dashboard = screen.map(|(address, screen)| Dashboard::start(address, args.dashboard_token.clone(), screen));
+    let dashboard = match dashboard.transpose() {
+        Ok(dashboard) => dashboard,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            return Exit::InvalidConfig;
+        }
+    };
+    if let Some(dashboard) = &dashboard {
+        complain(&format!("dashboard at {}", dashboard.url()));
+    }
     #[cfg(unix)]
     let keys = legend.and_then(|legend| super::keys::Keys::listen(&control, &legend));
     let result = session.run(control);
@@ -265,6 +306,8 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     #[cfg(unix)]
     drop(keys);
     drop(controlled);
+    // Browsers are given the end of the run.
+    drop(dashboard);
     match result {
         Ok(end) => {
             anstream::print!("{}", summary::render(&end.outcome.report, &Look::stdout(args.no_color)));
@@ -284,9 +327,9 @@ fn serve_control(
     board: &Arc<Board>,
 ) -> Result<Option<(Server, Option<ControlFile>)>, ControlError> {
     let Some(address) = args.control else { return Ok(None) };
-    let token = args.control_token.clone().unwrap_or_else(control::random_token);
-    let spec = ServerSpec { address, allow_remote: args.control_allow_remote, token };
-    let server = Server::start(&spec, control.clone(), board.clone())?;
+    let token = args.control_token.clone().unwrap_or_else(serve::random_token);
+    let spec = ControlSpec { address, allow_remote: args.control_allow_remote, token };
+    let server = control::start(&spec, control.clone(), board.clone())?;
     let url = server.base_url();
     let file = args.control_file.as_deref().map(|path| ControlFile::write(path, &url, &spec.token)).transpose()?;
     // A token that the user has chosen is not to end up in a log.
@@ -355,6 +398,12 @@ fn session_spec(
         outputs.push(Named {
             name: format!("summary={}", path.display()),
             output: Box::new(output::json::SummaryFile::new(path)),
+        });
+    }
+    if let Some(path) = &args.report {
+        outputs.push(Named {
+            name: format!("html={}", path.display()),
+            output: Box::new(output::page::PageFile::new(path)),
         });
     }
     Ok(SessionSpec {

@@ -20,9 +20,11 @@ use crate::metric::{Catalogue, builtin};
 use crate::plan::Phases;
 use crate::report::{
     Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series,
+    ThresholdSummary,
 };
 use crate::vu::Abort;
 
+mod examples;
 mod limits;
 mod summary;
 mod verdict;
@@ -30,12 +32,9 @@ mod windows;
 
 pub use limits::{LATE_MS, Machine};
 
+use examples::{Examples, Teller};
 use limits::Limits;
 use windows::Windows;
-
-/// The source under which the collector itself hands on the engine's gauges (`vus`, `vus_max`). Workers must use
-/// other numbers, and must not record these gauges themselves.
-pub const ENGINE_SOURCE: SourceId = SourceId(u32::MAX);
 
 /// Errors that a [`Second`] tells.
 const ERRORS_PER_SECOND: usize = 20;
@@ -84,6 +83,8 @@ pub struct EngineNow {
 pub struct EndFacts {
     /// How long the load lasted, without setup and teardown: what rates are divided by.
     pub duration: Duration,
+    /// How long after the engine's start the load began.
+    pub load_began: Duration,
     /// Whether the user interrupted it (Ctrl-C, SIGTERM).
     pub interrupted: bool,
     /// Why a VU ended the whole run.
@@ -101,6 +102,19 @@ struct Watched {
     threshold: Threshold,
     /// Whether it held when it last had data; at first it is taken to hold.
     held: bool,
+    /// What was found then.
+    value: Option<f64>,
+}
+
+impl Watched {
+    fn now(&self) -> ThresholdSummary {
+        ThresholdSummary {
+            metric: self.threshold.key().into(),
+            expression: self.threshold.expression().into(),
+            ok: self.held,
+            value: self.value,
+        }
+    }
 }
 
 /// That a threshold asked for the end of the run.
@@ -122,6 +136,7 @@ pub struct Collector {
     facts: RunFacts,
     windows: Windows,
     limits: Limits,
+    examples: Examples,
     /// Whether the engine's series have been defined.
     engine_told: bool,
     warnings: Vec<String>,
@@ -148,8 +163,12 @@ impl Collector {
         Self {
             windows: Windows::new(&facts.phases),
             limits: Limits::new(facts.machine, &facts.info),
+            examples: Examples::default(),
             store: Store::new(catalogue),
-            thresholds: thresholds.into_iter().map(|threshold| Watched { threshold, held: true }).collect(),
+            thresholds: thresholds
+                .into_iter()
+                .map(|threshold| Watched { threshold, held: true, value: None })
+                .collect(),
             warnings,
             facts,
             engine_told: false,
@@ -186,6 +205,7 @@ impl Collector {
                 self.windows.absorb(snapshot);
             }
             self.limits.absorb(snapshot);
+            self.examples.absorb(snapshot);
             for warning in &snapshot.warnings {
                 if self.blamed.len() < MAX_WARNINGS && self.blamed.insert(warning.tag.clone()) {
                     let warning = too_many_series(warning, self.store.catalogue());
@@ -226,6 +246,7 @@ impl Collector {
             generator,
             marks: self.marks_in(second),
             scenarios: engine.scenarios,
+            thresholds: self.thresholds.iter().map(Watched::now).collect(),
             snapshots,
             catalogue: self.store.catalogue().clone(),
         };
@@ -268,7 +289,7 @@ impl Collector {
     pub fn finish(self, end: EndFacts) -> Report {
         let planned = self.planned_until().map_or(end.duration, |until| Duration::from_secs(until.into()));
         let planned = planned.min(end.duration);
-        let Self { store, thresholds, facts, windows, limits, warnings, threshold_abort, changes, .. } = self;
+        let Self { store, thresholds, facts, windows, limits, examples, warnings, threshold_abort, changes, .. } = self;
         let judged: Vec<(Threshold, Judgement)> = thresholds
             .into_iter()
             .map(|watched| {
@@ -295,6 +316,8 @@ impl Collector {
         generator.interrupted_iterations = generator.interrupted_iterations.max(totals.iterations_interrupted);
         generator.late_iterations = limits.late();
         (generator.limited, generator.reasons, generator.limits) = (!limited.is_empty(), cautions, limited);
+        let teller = Teller { info: &facts.info, load_began: end.load_began };
+        let (slowest, errors) = (examples.slowest(&teller), summary::errors(&store, &examples, &teller));
         Report {
             schema: SCHEMA.into(),
             run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info },
@@ -303,7 +326,8 @@ impl Collector {
             requests: summary::requests(&store, end.duration),
             checks: summary::checks(&store),
             thresholds: summary::thresholds(&judged, facts.allow_failure),
-            errors: summary::errors(&store),
+            errors,
+            slowest,
             generator,
             steady: windows.steady(planned),
             stages: windows.stages(planned),
@@ -324,8 +348,9 @@ impl Collector {
     }
 
     fn judge(&mut self, elapsed: Duration, events: &mut Vec<RunEvent>) {
-        for (index, Watched { threshold, held }) in self.thresholds.iter_mut().enumerate() {
+        for (index, Watched { threshold, held, value: last }) in self.thresholds.iter_mut().enumerate() {
             let Judgement { ok, value, no_data } = threshold.evaluate(&self.store, elapsed);
+            *last = value.filter(|_| !no_data);
             if no_data {
                 // There may be some yet; only at the end its absence counts.
                 continue;
@@ -365,11 +390,12 @@ impl Collector {
         });
         Snapshot {
             version: SNAPSHOT_VERSION,
-            source: ENGINE_SOURCE,
+            source: SourceId::ENGINE,
             second,
             new_series,
             sinks: values.collect(),
             errors: Vec::new(),
+            examples: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -130,8 +130,10 @@ impl TrendAggregate {
     }
 }
 
-/// ⌈p/100 · n⌉ within 1 and n. A product that is a whole number but for rounding (`99.9 %` of 1,000) counts as whole.
-fn rank(p: f64, n: u64) -> u64 {
+/// The rank of a percentile `p` (0 to 100) among `n` values: ⌈p/100 · n⌉ within 1 and n. A product that is a whole number
+/// but for rounding (`99.9 %` of 1,000) counts as whole.
+#[must_use]
+pub fn rank(p: f64, n: u64) -> u64 {
     let exact = p / 100.0 * n as f64;
     let whole = exact.round();
     let rank = if (exact - whole).abs() <= whole * 1e-12 { whole } else { exact.ceil() };

@@ -76,7 +76,8 @@ impl TrendSink {
         self.sum = self.sum.saturating_add(sum);
     }
 
-    fn take(&mut self) -> TrendDelta {
+    /// Takes out everything; blocks of buckets that were in use stay for the next round.
+    pub fn take(&mut self) -> TrendDelta {
         let mut buckets = Vec::new();
         self.histogram.drain(|value, times| {
             // One second of one source fits a u32; were it ever more, it is told in parts rather than cut.

@@ -1,14 +1,10 @@
 //! The report as a file: `--summary-export FILE`, a `loadr/summary/v1` document (`docs/summary.schema.json`).
-//!
-//! A reader never sees half a document: it is written beside its destination and renamed over it. Whether that will work
-//! is found out before the run, so that an hour of load does not end in "permission denied". A destination that is no
-//! ordinary file (`/dev/stdout`, a named pipe) is written directly.
+//! How it is written is the business of [`WholeFile`].
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::spec::Destination;
+use super::whole_file::WholeFile;
 use super::{Format, Output, OutputError};
 use crate::event::RunEvent;
 use crate::report::Report;
@@ -28,45 +24,29 @@ const ROOM_BYTES: usize = 256 * 1024;
 /// Writes the report when the run has ended.
 #[derive(Debug)]
 pub struct SummaryFile {
-    destination: PathBuf,
+    file: WholeFile,
 }
 
 impl SummaryFile {
     /// For that file. Does no IO.
     #[must_use]
     pub fn new(destination: impl Into<PathBuf>) -> Self {
-        Self { destination: destination.into() }
-    }
-
-    fn error(&self, source: io::Error) -> OutputError {
-        OutputError::Write { destination: self.destination.display().to_string(), source }
+        Self { file: WholeFile::new(destination) }
     }
 
     fn write(&self, report: &Report) -> Result<(), OutputError> {
-        let mut document = serde_json::to_vec_pretty(report)
-            .map_err(|source| OutputError::Serialise { destination: self.destination.display().to_string(), source })?;
+        let mut document = serde_json::to_vec_pretty(report).map_err(|source| OutputError::Serialise {
+            destination: self.file.destination().display().to_string(),
+            source,
+        })?;
         document.push(b'\n');
-        match Target::of(&self.destination).map_err(|source| self.error(source))? {
-            Target::Direct(path) => write_through(&path, &document),
-            Target::Replace(path) => replace(&path, &document),
-        }
-        .map_err(|source| self.error(source))
+        self.file.write(&document)
     }
 }
 
 impl Output for SummaryFile {
     fn check(&mut self) -> Result<(), OutputError> {
-        let room = || -> io::Result<()> {
-            match Target::of(&self.destination)? {
-                // Opening a pipe would wait for its reader; whether it is there shows at the end.
-                Target::Direct(_) => Ok(()),
-                Target::Replace(path) => {
-                    let temporary = Temporary::beside(&path)?;
-                    temporary.fill(&vec![b' '; ROOM_BYTES])
-                }
-            }
-        };
-        room().map_err(|source| self.error(source))
+        self.file.check(ROOM_BYTES)
     }
 
     fn event(&mut self, event: &RunEvent) -> Result<(), OutputError> {
@@ -78,84 +58,9 @@ impl Output for SummaryFile {
     }
 }
 
-/// How a destination is written.
-enum Target {
-    /// Something that is no ordinary file.
-    Direct(PathBuf),
-    /// A file that exists or will; links are followed, so that a link stays one.
-    Replace(PathBuf),
-}
-
-impl Target {
-    fn of(destination: &Path) -> io::Result<Self> {
-        match fs::metadata(destination) {
-            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            Ok(found) if found.is_file() => {
-                if found.permissions().readonly() {
-                    return Err(io::ErrorKind::PermissionDenied.into());
-                }
-                Ok(Self::Replace(fs::canonicalize(destination)?))
-            }
-            Ok(_) => Ok(Self::Direct(destination.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Replace(destination.into())),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-fn write_through(path: &Path, document: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    file.write_all(document)?;
-    file.flush()
-}
-
-fn replace(path: &Path, document: &[u8]) -> io::Result<()> {
-    let mut temporary = Temporary::beside(path)?;
-    temporary.fill(document)?;
-    fs::rename(&temporary.path, path)?;
-    temporary.renamed = true;
-    Ok(())
-}
-
-/// A file beside the destination that goes away unless it was renamed.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-    renamed: bool,
-}
-
-impl Temporary {
-    fn beside(destination: &Path) -> io::Result<Self> {
-        let Some(name) = destination.file_name() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it has no file name"));
-        };
-        // The process id keeps two runs apart; a file that a killed process of the same id left behind is overwritten.
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}.tmp", std::process::id()));
-        let path = destination.with_file_name(hidden);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-        Ok(Self { path, file, renamed: false })
-    }
-
-    /// Writes all of it down to the disk: only then is it known that there is room.
-    fn fill(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.file).write_all(bytes)?;
-        self.file.sync_all()
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // It is already an error's way out, or only a trial; a leftover does no harm.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use serde_json::Value;

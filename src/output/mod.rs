@@ -1,6 +1,7 @@
 //! What people and programs see of a run: the contract of an output, and the table of formats that `--out` knows.
 //!
-//! An [`Output`] takes [`RunEvent`]s: one-second snapshots, log lines, the final report; never a single request. The
+//! An [`Output`] takes [`RunEvent`]s: one-second snapshots, log lines, the final report, and
+//! single requests where it asks for them. The
 //! [`fanout`] gives each output a thread and a bounded queue, so that a slow disk or a stuck terminal loses rows (and says
 //! how many) instead of slowing a virtual user.
 //!
@@ -10,6 +11,7 @@
 //! | [`plain`] | one line every few seconds, without a terminal (stderr) |
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
+//! | [`page`] | one HTML page that shows the run, live and as a file |
 //!
 //! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
 //!
@@ -21,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{RunEvent, Warning};
+use crate::metric::sample::Wants;
 
 #[cfg(test)]
 mod compliance;
@@ -30,6 +33,7 @@ pub mod line;
 pub mod live;
 pub mod merge;
 pub mod messages;
+pub mod page;
 pub mod plain;
 pub mod push;
 #[cfg(test)]
@@ -40,6 +44,7 @@ pub mod table;
 pub mod terminal;
 pub mod text;
 pub mod values;
+pub mod whole_file;
 
 pub use fanout::{Ending, Fanout};
 use spec::{Arguments, Destination, Parameter, Spec};
@@ -53,6 +58,11 @@ pub trait Output: Send {
     /// # Errors
     /// When it can't: the destination is not writable, the disk is full.
     fn check(&mut self) -> Result<(), OutputError>;
+
+    /// The single requests and values that it asks for, as `RunEvent::Samples`; the others cost nothing.
+    fn wants_samples(&self) -> Wants {
+        Wants::NOTHING
+    }
 
     /// Takes an event. May block; its own queue fills up meanwhile.
     ///
@@ -236,7 +246,7 @@ pub struct Format {
 }
 
 /// All formats.
-pub const FORMATS: &[Format] = &[json::FORMAT];
+pub const FORMATS: &[Format] = &[json::FORMAT, page::FORMAT];
 
 /// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.
 ///

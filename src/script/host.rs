@@ -210,7 +210,7 @@ impl VuFactory for ScriptFactory {
                 })
             })
             .collect();
-        let series = SeriesTable::new(self.tags.clone(), scenarios.clone());
+        let series = SeriesTable::new(self.tags.clone(), scenarios.clone(), seat.epoch);
         let network = Network::new(&self.http, self.roots.clone());
         let http = HttpContext { network: network.clone(), options: self.http.clone() };
         let context = HostContext::for_worker(self.script.shared.clone(), recorder.clone(), series, http, seat.epoch);

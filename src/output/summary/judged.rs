@@ -3,12 +3,9 @@
 use super::super::line::{Line, Role};
 use super::super::table::{Column, Table};
 use super::super::text;
-use super::super::values::Nature;
 use super::{count, heading, mark};
-use crate::metric::Catalogue;
-use crate::metric::threshold::{Limit, Threshold};
-use crate::report::{CheckSummary, Report, ThresholdSummary};
-use crate::units::format::{format_count, format_percent};
+use crate::report::{CheckSummary, Report, figures};
+use crate::units::format::format_percent;
 
 /// The most checks that are listed.
 const CHECKS: usize = 60;
@@ -28,12 +25,13 @@ pub(super) fn thresholds(report: &Report, columns: usize) -> Vec<Line> {
     if shown.len() > THRESHOLDS {
         shown.sort_by_key(|threshold| threshold.ok);
     }
-    let catalogue = catalogue(report);
+    let catalogue = figures::catalogue(report);
     for threshold in shown.iter().take(THRESHOLDS) {
         let (role, mark) = mark(threshold.ok);
         let name = format!("{mark} {}", text::clean(&threshold.metric));
         let expression = text::cut(&text::clean(&threshold.expression), columns / 3).into_owned();
-        let (value, margin) = found(report, &catalogue, threshold);
+        let (value, margin) = figures::judged(report, &catalogue, threshold);
+        let margin = margin.map(|margin| margin.text).unwrap_or_default();
         table.row(vec![
             (if threshold.ok { Role::Plain } else { role }, name),
             (Role::Plain, expression),
@@ -45,45 +43,6 @@ pub(super) fn thresholds(report: &Report, columns: usize) -> Vec<Line> {
     lines.extend(table.lines(2, columns));
     lines.extend(more(all.len(), THRESHOLDS, "thresholds that hold"));
     lines
-}
-
-/// The value and the margin, in the unit of the metric.
-fn found(report: &Report, catalogue: &Catalogue, threshold: &ThresholdSummary) -> (String, String) {
-    let Some(value) = threshold.value else { return ("no data".into(), String::new()) };
-    let nature = Nature::in_report(report, &threshold.metric);
-    let format =
-        |value| nature.map_or_else(|| format_count(value), |nature| nature.format(&threshold.expression, value));
-    let limit = Threshold::parse(&threshold.metric, &threshold.expression, catalogue, &[])
-        .ok()
-        .and_then(|threshold| threshold.limit());
-    let margin = limit.map(|limit| {
-        let (room, beyond) = match limit {
-            Limit::AtMost(limit) => (limit - value, "over"),
-            Limit::AtLeast(limit) => (value - limit, "short"),
-        };
-        if room == 0.0 {
-            return "at its limit".into();
-        }
-        let mut distance = format(room.abs());
-        // The distance between two shares is no share.
-        if let Some(points) = distance.strip_suffix('%') {
-            distance = format!("{points} points");
-        }
-        format!("{distance} {}", if threshold.ok { "to spare" } else { beyond })
-    });
-    (format(value), margin.unwrap_or_default())
-}
-
-/// The metrics of a report, so that its thresholds can be read again.
-fn catalogue(report: &Report) -> Catalogue {
-    let mut catalogue = Catalogue::new();
-    for name in report.metrics.keys() {
-        if let Some(nature) = Nature::in_report(report, name) {
-            // What a run could not have declared stays unknown: then there is no margin.
-            let _ = catalogue.declare(super::super::values::base(name), nature.kind, nature.contains);
-        }
-    }
-    catalogue
 }
 
 pub(super) fn checks(report: &Report, columns: usize) -> Vec<Line> {
@@ -161,11 +120,12 @@ pub(super) fn more(all: usize, shown: usize, what: &str) -> Option<Line> {
 mod tests {
     use super::super::super::sample;
     use super::*;
+    use crate::report::ThresholdSummary;
 
     #[test]
     fn a_margin_is_in_the_metrics_unit() {
         let report = sample::rich_report();
-        let catalogue = catalogue(&report);
+        let catalogue = figures::catalogue(&report);
         for (metric, expression, ok, value, margin) in [
             ("http_req_duration{name:item}", "p(95)<2", false, 2.04, "40 µs over"),
             ("http_req_duration", "p(95)<1.5s", true, 612.0, "888 ms to spare"),
@@ -180,7 +140,8 @@ mod tests {
         ] {
             let threshold =
                 ThresholdSummary { metric: metric.into(), expression: expression.into(), ok, value: Some(value) };
-            assert_eq!(found(&report, &catalogue, &threshold).1, margin, "{metric} {expression}");
+            let found = figures::judged(&report, &catalogue, &threshold).1.map(|margin| margin.text);
+            assert_eq!(found.unwrap_or_default(), margin, "{metric} {expression}");
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | here | the verdict, what was run, the order of it all |
 //! | `judged` | thresholds, checks |
 //! | `traffic` | requests, totals, phases |
+//! | `slowest` | the slowest requests |
 //! | `time` | the steady window, the stages |
 //! | `custom` | metrics of the script |
 //! | `trouble` | errors, the generator's health, warnings, what closed load can't see |
@@ -23,6 +24,7 @@ use crate::units::format::{format_count, format_duration};
 
 mod custom;
 mod judged;
+mod slowest;
 mod time;
 mod traffic;
 mod trouble;
@@ -44,6 +46,7 @@ pub fn render(report: &Report, look: &Look) -> String {
         judged::thresholds(report, columns),
         judged::checks(report, columns),
         traffic::requests(report, columns),
+        slowest::slowest(report, columns),
         traffic::totals(report, columns),
         time::steady(report, columns),
         time::stages(report, columns),

@@ -43,6 +43,11 @@ fn a_rich_run_at_100_columns() {
       /           GET       9120       0  60.8/s  440 µs   1.4 ms   4.8 ms  16.0 ms
       all                 48.3 k      60   322/s  1.1 ms   3.4 ms  12.0 ms  40.0 ms
 
+    SLOWEST
+      name        took  waited  status     at  vu  trace
+      GET item   1.2 s   1.2 s  200     40.8s  17  0af7651916cd43dd8448eb211c80319c
+      GET item  900 ms  900 ms  200     40.8s  17  0af7651916cd43dd8448eb211c80319c
+
     TOTALS
       requests    48.3 k  322/s  0.12% failed (60)  200 connections opened
       iterations  9120  60.8/s  0 failed  p50 990 ms  p95 3.1 s  max 36.0 s
@@ -133,6 +138,11 @@ fn a_rich_run_at_40_columns_in_ascii() {
       /cart         9190      60  13.6 ms
       /             9120       0   1.4 ms
       all         48.3 k      60   3.4 ms
+
+    SLOWEST
+      name        took  status     at
+      GET item   1.2 s  200     40.8s
+      GET item  900 ms  200     40.8s
 
     TOTALS
       requests    48.3 k  322/s

@@ -2,7 +2,6 @@
 
 use rhai::{ASTFlags, Expr, Position, Stmt};
 
-use super::text::SourceText;
 use super::world::File;
 use crate::script::error::Place;
 
@@ -44,7 +43,7 @@ impl OptionPlaces {
         let Some(options) = options else { return Self::default() };
         let spot =
             |position: Position| Spot { place: Place::new(&file.name, position), length: file.text.length(position) };
-        Self { root: Some(spot(options.0.pos)), keys: keys(&options.1, &file.text, &spot) }
+        Self { root: Some(spot(options.0.pos)), keys: keys(&options.1, &spot) }
     }
 
     /// Whether the script has options.
@@ -68,16 +67,12 @@ impl OptionPlaces {
     }
 }
 
-fn keys(value: &Expr, text: &SourceText, spot: &dyn Fn(Position) -> Spot) -> Vec<Key> {
+fn keys(value: &Expr, spot: &dyn Fn(Position) -> Spot) -> Vec<Key> {
     match value {
         Expr::Map(map, _) => map
             .0
             .iter()
-            .map(|(key, value)| Key {
-                name: key.name.to_string(),
-                spot: spot(key.pos),
-                within: keys(value, text, spot),
-            })
+            .map(|(key, value)| Key { name: key.name.to_string(), spot: spot(key.pos), within: keys(value, spot) })
             .collect(),
         _ => Vec::new(),
     }

@@ -120,7 +120,7 @@ impl Walker<'_> {
                     segment = text.rsplit('/').next().unwrap_or_default().to_owned();
                 }
                 piece if index > 0 && in_path => {
-                    let Some(what) = self.from_data(piece, &segment) else { continue };
+                    let Some(what) = self.data_in(piece, &segment) else { continue };
                     let position = shown_position(piece);
                     let message = format!(
                         "this request has no name, and its URL is made of {what}: each value becomes a row of its own"
@@ -135,7 +135,7 @@ impl Walker<'_> {
     }
 
     /// What of the data a piece of a URL is, if it is certain that requests are not grouped by what is an id.
-    fn from_data(&mut self, piece: &Expr, segment: &str) -> Option<String> {
+    fn data_in(&mut self, piece: &Expr, segment: &str) -> Option<String> {
         let before = self.out.len();
         let ty = self.expression(piece);
         self.out.truncate(before);

@@ -12,13 +12,16 @@ use rhai::{
 
 use super::context::HostContext;
 
+pub mod args;
 pub mod argument;
 pub mod check;
 pub mod crypto;
 pub mod data;
 pub mod data_table;
 pub mod duration;
+pub mod fake;
 pub mod global;
+pub mod html;
 pub mod http;
 pub mod json;
 pub mod metrics;
@@ -90,9 +93,12 @@ pub const TABLE: &[HostModule] = &[
     pause::MODULE,
     global::MODULE,
     metrics::MODULE,
+    args::MODULE,
     crypto::MODULE,
     data::MODULE,
     duration::MODULE,
+    fake::MODULE,
+    html::MODULE,
     json::MODULE,
     random::MODULE,
     regex::MODULE,
