@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use loadr::script::check::is_library;
 use loadr::script::check::rules::RULES;
 use loadr::script::error::{Diagnostic, Severity, Sources};
 use loadr::script::modules::TABLE;
@@ -80,10 +81,11 @@ fn every_wrong_script_is_told_what_is_wrong() {
 #[test]
 fn every_right_script_of_the_repository_is_told_nothing() {
     let mut wrong = Vec::new();
-    for (folder, is_library) in [("scripts", false), ("stdlib", true)] {
+    for folder in ["scripts", "stdlib"] {
         let scripts = scripts_in(folder);
         assert!(!scripts.is_empty(), "there are no scripts in {folder}");
         for path in scripts {
+            let is_library = is_library(&fs::read_to_string(&path).expect("a script"));
             let Checked { diagnostics, sources, .. } = checked(&path.to_string_lossy(), None, is_library);
             if !diagnostics.is_empty() {
                 wrong.push(told(&diagnostics, &sources));
@@ -153,10 +155,10 @@ fn the_command_tells_people_and_counts() {
     assert_eq!(ran.stderr, "");
     insta::assert_snapshot!(ran.stdout, @r#"
     warning[unused-import]: the import `auth` is not used
-     --> a.rhai:1:1
+     --> a.rhai:1:22
       |
     1 | import "std/auth" as auth;
-      | ^^^^^^
+      |                      ^^^^
 
     error: a virtual user has no property `iteratoin`
      --> a.rhai:4:14
@@ -218,7 +220,7 @@ fn json_has_what_editors_need() {
         found,
         json!([
             { "code": "unused-import", "severity": "warning", "message": "the import `auth` is not used", "file": "a.rhai",
-              "line": 1, "column": 1, "end_line": 1, "end_column": 7, "hint": null, "notes": [] },
+              "line": 1, "column": 22, "end_line": 1, "end_column": 26, "hint": null, "notes": [] },
             { "code": "unknown-property", "severity": "error", "message": "a virtual user has no property `iteratoin`",
               "file": "a.rhai", "line": 4, "column": 14, "end_line": 4, "end_column": 23,
               "hint": "did you mean `iteration`?", "notes": [] },
@@ -234,7 +236,7 @@ fn github_gets_annotations() {
     let ran = Loadr::new().file("a.rhai", TWO_MISTAKES).flags("check --format github a.rhai").run().expect(107);
     assert_eq!(
         ran.stdout,
-        "::warning file=a.rhai,line=1,col=1,endColumn=7,title=unused-import::the import `auth` is not used\n\
+        "::warning file=a.rhai,line=1,col=22,endColumn=26,title=unused-import::the import `auth` is not used\n\
          ::error file=a.rhai,line=4,col=14,endColumn=23,title=unknown-property::a virtual user has no property \
          `iteratoin`%0Ahelp: did you mean `iteration`?\n"
     );

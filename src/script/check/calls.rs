@@ -2,8 +2,8 @@
 
 use rhai::{Expr, FnCallExpr, OpAssignment, Position};
 
+use super::evident::{Type, result_of};
 use super::known::{documented_members, signatures};
-use super::types::{Type, result_of};
 use super::walk::{Kind, Walker};
 use super::{hints, rules};
 use crate::script::error::{Note, Place};

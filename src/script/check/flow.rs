@@ -4,8 +4,8 @@
 use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 use super::calls::root_of;
+use super::evident::Type;
 use super::rules;
-use super::types::Type;
 use super::walk::{Kind, Walker, captured};
 
 /// Modules whose functions do nothing but give a result.

@@ -7,7 +7,7 @@ use rhai::{Dynamic, Engine, ImmutableString};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::types::Type;
+use super::evident::Type;
 use crate::script::modules::{FunctionDoc, TABLE};
 
 /// Words that can be called though no function is registered for them.

@@ -2,9 +2,9 @@
 
 use rhai::{Expr, FnCallExpr, Position, Stmt};
 
+use super::evident::Type;
 use super::flow::{start, start_of};
 use super::rules;
-use super::types::Type;
 use super::walk::Walker;
 
 const COMPARISONS: [&str; 6] = ["==", "!=", "<", "<=", ">", ">="];

@@ -18,6 +18,7 @@ use super::error::{Diagnostic, Place, Severity, Sources};
 use crate::units;
 
 mod calls;
+mod evident;
 mod flow;
 mod hints;
 mod known;
@@ -28,7 +29,7 @@ mod requests;
 pub mod rules;
 mod syntax;
 mod text;
-mod types;
+
 mod walk;
 mod world;
 
@@ -150,11 +151,11 @@ fn imports(walker: &mut Walker<'_>) {
         let Some(alias) = import.alias.as_deref() else { continue };
         if walker.world.known.has_module(alias) {
             let message = format!("`{alias}` is a module of loadr's own");
-            walker.report(rules::SHADOWED_MODULE, import.position, message).hint =
+            walker.report(rules::SHADOWED_MODULE, import.alias_position, message).hint =
                 Some(format!("import it under another name: `as my_{alias}`"));
         } else if !walker.aliases_used.contains(alias) && !walker.file.lost.contains(alias) && !walker.file.evals {
             let message = format!("the import `{alias}` is not used");
-            walker.report(rules::UNUSED_IMPORT, import.position, message);
+            walker.report(rules::UNUSED_IMPORT, import.alias_position, message);
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use rhai::{Expr, FnCallExpr, Position};
 
+use super::evident::Type;
 use super::flow::start;
 use super::rules;
-use super::types::Type;
 use super::walk::Walker;
 use crate::script::json_path::JsonPath;
 use crate::script::modules::http::PARAMS;

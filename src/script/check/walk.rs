@@ -4,8 +4,8 @@
 use rhai::{ASTFlags, Expr, FnCallExpr, Position, Stmt};
 use rustc_hash::FxHashSet;
 
+use super::evident::Type;
 use super::rules::{self, Rule};
-use super::types::Type;
 use super::world::{Body, File, Function, World, type_of_constant};
 use super::{Facts, hints};
 use crate::script::error::{Diagnostic, Note, Place};

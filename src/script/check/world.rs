@@ -5,12 +5,12 @@ use std::rc::Rc;
 use rhai::{AST, ASTNode, Dynamic, Engine, Expr, FnPtr, Position, Stmt};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::evident::Type;
 use super::known::Known;
 use super::parse::parse;
 use super::rules::{self, Rule};
 use super::text::{SourceText, tokens};
-use super::types::Type;
-use crate::script::error::{CLOSURE_PREFIX, Diagnostic, Place, Sources};
+use crate::script::error::{CLOSURE_PREFIX, Diagnostic, Note, Place, Sources};
 use crate::script::source;
 use crate::units;
 
@@ -45,8 +45,10 @@ pub struct Import {
     pub alias: Option<String>,
     /// Which file it is, a number among those of the [`World`]; none when it is not there.
     pub target: Option<usize>,
-    /// Where it stands.
+    /// Where its path stands.
     pub position: Position,
+    /// Where its alias stands.
+    pub alias_position: Position,
 }
 
 /// A file of the script.
@@ -137,9 +139,9 @@ impl World {
         let index = self.files.len();
         self.files.push(file);
         loading.push(name.to_owned());
-        for (path, alias, position) in paths {
-            let target = path.and_then(|path| self.import(engine, sources, index, &path, position, loading));
-            self.files[index].imports.push(Import { alias, target, position });
+        for (path, mut import) in paths {
+            import.target = path.and_then(|path| self.import(engine, sources, index, &path, import.position, loading));
+            self.files[index].imports.push(import);
         }
         loading.pop();
         index
@@ -168,7 +170,16 @@ impl World {
             return Some(known);
         }
         match source::read(path, &name, sources) {
-            Ok(text) => Some(self.add(engine, sources, &name, text, loading)),
+            Ok(text) => {
+                let place = Place::new(&self.files[importer].name, position);
+                let before = self.found.len();
+                let index = self.add(engine, sources, &name, text, loading);
+                let note = Note { message: "imported at".into(), place: Some(place) };
+                for found in self.found[before..].iter_mut().filter(|found| found.place.source == name) {
+                    found.notes.push(note.clone());
+                }
+                Some(index)
+            }
             Err(message) => fail(self, rules::MISSING_IMPORT, message),
         }
     }
@@ -241,7 +252,7 @@ impl File {
     }
 
     /// Collects what the rules ask for; gives the imports with their paths, where these are known.
-    fn look_over(&mut self, world: &mut World) -> Vec<(Option<String>, Option<String>, Position)> {
+    fn look_over(&mut self, world: &mut World) -> Vec<(Option<String>, Import)> {
         let library = self.ast.shared_lib().clone();
         let mut bodies: Vec<Body> = Vec::new();
         let mut names = Vec::new();
@@ -288,13 +299,14 @@ impl File {
                     }
                     _ => {}
                 },
-                Some(ASTNode::Stmt(Stmt::Import(import, position))) => {
+                Some(ASTNode::Stmt(Stmt::Import(import, _))) => {
                     let path = match &import.0 {
                         Expr::StringConstant(path, _) => Some(path.to_string()),
                         _ => None,
                     };
                     let alias = Some(import.1.name.to_string()).filter(|alias| !alias.is_empty());
-                    paths.push((path, alias, *position));
+                    let (position, alias_position) = (import.0.position(), import.1.pos);
+                    paths.push((path, Import { alias, target: None, position, alias_position }));
                 }
                 Some(ASTNode::Expr(Expr::Map(map, _))) => {
                     world.keys.extend(map.0.iter().map(|(key, _)| key.name.to_string()));
@@ -328,7 +340,7 @@ impl File {
             }
         }
         self.functions.sort_by_key(|function| function.body.start);
-        paths.sort_by_key(|(_, _, position)| *position);
+        paths.sort_by_key(|(_, import)| import.position);
         paths
     }
 
