@@ -17,14 +17,18 @@ use crate::metric::threshold::Threshold;
 use crate::output::{self, Fanout, Named, OutputError};
 use crate::plan::{Layer, Part, Plan};
 use crate::report::{Report, RunInfo};
+use crate::script::context::LogSink;
 use crate::script::host::{Script, ScriptSpec};
+use crate::trace::redact;
 use crate::units;
 
 pub mod check;
 mod preflight;
+mod rehearsal;
 
 use check::Refusal;
 use preflight::Bounds;
+pub use rehearsal::Rehearsal;
 
 /// What a run is made of.
 pub struct SessionSpec {
@@ -135,6 +139,7 @@ pub struct Session {
     announcer: Arc<Announcer>,
     demo: Option<demo::Server>,
     info: RunInfo,
+    rehearsal: Option<Rehearsal>,
 }
 
 /// A run that has ended.
@@ -151,14 +156,18 @@ impl Session {
     /// # Errors
     /// When the script, an option, a threshold or an output is not what it must be.
     pub fn prepare(spec: SessionSpec) -> Result<Self, SessionError> {
-        Self::prepare_checked(spec, true)
+        Self::prepared(spec, None, true)
     }
 
-    /// The same. Whether the script is looked through for mistakes before it is loaded, is up to the caller.
+    /// The same, without looking through the script for mistakes before it is loaded.
     ///
     /// # Errors
     /// When the script, an option, a threshold or an output is not what it must be.
-    pub fn prepare_checked(mut spec: SessionSpec, analyse: bool) -> Result<Self, SessionError> {
+    pub fn prepare_unchecked(spec: SessionSpec) -> Result<Self, SessionError> {
+        Self::prepared(spec, None, false)
+    }
+
+    fn prepared(mut spec: SessionSpec, rehearsal: Option<Rehearsal>, analyse: bool) -> Result<Self, SessionError> {
         let demo = if spec.demo {
             Some(demo::Server::start(DemoConfig::default()).map_err(SessionError::Demo)?)
         } else {
@@ -173,19 +182,19 @@ impl Session {
         let max_memory = init_memory(&spec.layers);
         let script_spec = |seed| {
             let teller = announcer.clone();
-            ScriptSpec {
-                max_memory,
-                path: spec.script.clone(),
-                env: spec.env.clone(),
-                seed,
-                log: Arc::new(move |line: LogLine| {
+            let log: LogSink = match &rehearsal {
+                Some(rehearsal) => rehearsal.log(),
+                None => Arc::new(move |line: LogLine| {
                     if line.level > LogLevel::Debug || verbose {
                         teller.tell(RunEvent::Log(line));
                     }
                 }),
-            }
+            };
+            ScriptSpec { max_memory, path: spec.script.clone(), env: spec.env.clone(), seed, log }
         };
-        let opened = check::open(script_spec(seed_of(&spec.layers).unwrap_or(drawn)), None, analyse, false);
+        let files = rehearsal.as_ref().map(|rehearsal| rehearsal.files.clone()).unwrap_or_default();
+        let how = check::Opening { text: None, analyse, is_library: false, files };
+        let opened = check::open(script_spec(seed_of(&spec.layers).unwrap_or(drawn)), &how);
         let judged = opened.resolve(std::mem::take(&mut spec.layers), drawn);
         for warning in judged.warnings() {
             announcer.tell(RunEvent::Warning(warning));
@@ -193,7 +202,8 @@ impl Session {
         let (mut script, plan, thresholds) = judged.accept().map_err(SessionError::Refused)?;
         if plan.seed != script.seed() {
             // The script chose the seed of its own random choices: its init has to make them with it.
-            let opened = check::open(script_spec(plan.seed), None, false, false);
+            let how = check::Opening { analyse: false, ..how };
+            let opened = check::open(script_spec(plan.seed), &how);
             script =
                 opened.script.ok_or_else(|| SessionError::Refused(Refusal::of(opened.analysis, opened.sources)))?;
         }
@@ -206,7 +216,7 @@ impl Session {
             args: redacted(spec.args),
             ..RunInfo::default()
         };
-        Ok(Self { script, plan, thresholds, outputs: spec.outputs, announcer, demo, info })
+        Ok(Self { script, plan, thresholds, outputs: spec.outputs, announcer, demo, info, rehearsal })
     }
 
     /// The plan. Whether it fits the machine is looked at, and told, when it is run.
@@ -235,7 +245,11 @@ impl Session {
             given => given,
         };
         let catalogue = self.script.catalogue.clone();
-        let factory = Arc::new(self.script.into_factory(&self.plan, max_memory));
+        let factory = self.script.into_factory(&self.plan, max_memory);
+        let factory = Arc::new(match self.rehearsal {
+            Some(rehearsal) => factory.with_roots(rehearsal.roots).traced(rehearsal.tracing),
+            None => factory,
+        });
         let spec = RunSpec {
             plan: Arc::new(self.plan),
             catalogue,
@@ -308,12 +322,13 @@ fn memory_available() -> Option<u64> {
     machine.into_iter().chain(container).min()
 }
 
-/// Words in a variable's name that make its value a secret.
-const SECRET_WORDS: [&str; 6] = ["pass", "secret", "token", "key", "auth", "credential"];
+/// Words in a variable's name that make its value a secret, besides those of [`redact`].
+const SECRET_WORDS: [&str; 3] = ["pass", "key", "auth"];
 
 /// The command line without the values of variables that look like secrets.
 fn redacted(args: Vec<String>) -> Vec<String> {
-    let secret = |name: &str| SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word));
+    let secret =
+        |name: &str| redact::is_secret(name) || SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word));
     let mut follows_secret = false;
     args.into_iter()
         .map(|arg| {

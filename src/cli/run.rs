@@ -23,7 +23,7 @@ use crate::session::{Session, SessionEnd, SessionError, SessionSpec};
 use crate::vu::VuError;
 
 /// Run a journey under load, and report.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     /// The journey: a Rhai script
     pub script: String,
@@ -268,7 +268,8 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if let Some((_, screen)) = &screen {
         spec.outputs.push(Named { name: "dashboard".into(), output: screen.writer() });
     }
-    let session = match Session::prepare_checked(spec, !args.no_check) {
+    let prepared = if args.no_check { Session::prepare_unchecked(spec) } else { Session::prepare(spec) };
+    let session = match prepared {
         Ok(session) => session,
         Err(error) => {
             complain(&error.to_string());
@@ -338,7 +339,7 @@ fn serve_control(
     Ok(Some((server, file)))
 }
 
-fn refusal(error: &SessionError) -> Exit {
+pub(super) fn refusal(error: &SessionError) -> Exit {
     match error {
         SessionError::Refused(refusal) if refusal.is_script() => Exit::ScriptError,
         SessionError::Refused(_) | SessionError::Output(_) => Exit::InvalidConfig,
@@ -348,7 +349,7 @@ fn refusal(error: &SessionError) -> Exit {
 }
 
 /// Tells what the summary does not, and finds the exit code.
-fn conclude(end: &SessionEnd) -> Exit {
+pub(super) fn conclude(end: &SessionEnd) -> Exit {
     for warning in &end.outputs.warnings {
         let hint = if warning.hint.is_empty() { String::new() } else { format!(": {}", warning.hint) };
         complain(&format!("warning: {}{hint}", warning.message));
@@ -376,7 +377,7 @@ fn conclude(end: &SessionEnd) -> Exit {
     }
 }
 
-fn session_spec(
+pub(super) fn session_spec(
     args: &RunArgs,
     matches: &ArgMatches,
     shown: Vec<String>,

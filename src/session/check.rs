@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::event::Warning;
@@ -16,6 +17,7 @@ use crate::script::check::{self, Analysis, Facts};
 use crate::script::engine::read_script;
 use crate::script::error::{Diagnostic, Note, Place, Severity, Sources};
 use crate::script::host::{Script, ScriptSpec};
+use crate::script::source::FilesRead;
 
 /// What is to be checked.
 pub struct CheckSpec {
@@ -52,7 +54,8 @@ pub fn check(spec: CheckSpec) -> Checked {
         log: Arc::new(|_| {}),
         max_memory: super::init_memory(&spec.layers),
     };
-    let opened = open(script, spec.text, true, spec.is_library);
+    let how = Opening { text: spec.text, analyse: true, is_library: spec.is_library, files: FilesRead::default() };
+    let opened = open(script, &how);
     let judged = if spec.is_library { Judged::of(opened) } else { opened.resolve(spec.layers, 1) };
     let Judged { mut analysis, sources, .. } = judged;
     check::sort(&mut analysis.diagnostics, &analysis.files);
@@ -67,13 +70,28 @@ pub(super) struct Opened {
     pub sources: Sources,
 }
 
+/// How a script is opened.
+#[derive(Clone)]
+pub(super) struct Opening {
+    /// Its text, where it comes from elsewhere than the file of its path.
+    pub text: Option<Arc<str>>,
+    /// Whether it is looked through for mistakes.
+    pub analyse: bool,
+    /// Whether it is a file that scripts import.
+    pub is_library: bool,
+    /// Where the files are noted that it wants.
+    pub files: FilesRead,
+}
+
 /// Reads a script, looks through it if it is to be analysed, and runs its init.
-pub(super) fn open(spec: ScriptSpec, text: Option<Arc<str>>, analyse: bool, is_library: bool) -> Opened {
+pub(super) fn open(spec: ScriptSpec, how: &Opening) -> Opened {
+    let is_library = how.is_library;
     let sources = Sources::default();
     let mut analysis = Analysis::default();
     let path = spec.path.clone();
-    match text {
-        Some(text) => sources.insert(&path, text),
+    how.files.note(Path::new(&path));
+    match &how.text {
+        Some(text) => sources.insert(&path, text.clone()),
         None => {
             if let Err(diagnostic) = read_script(&path, &sources) {
                 analysis.diagnostics.push(Diagnostic { code: rules::UNREADABLE_FILE.code, ..*diagnostic });
@@ -88,14 +106,17 @@ pub(super) fn open(spec: ScriptSpec, text: Option<Arc<str>>, analyse: bool, is_l
         log: spec.log.clone(),
         max_memory: spec.max_memory,
     };
-    let started = Script::start(spec, sources.clone(), |prepared, shared| {
-        if analyse {
+    let started = Script::start(spec, how.files.clone(), sources.clone(), |prepared, shared| {
+        if how.analyse {
             let facts = Facts {
                 env: Some(&shared.env).filter(|_| !is_library),
                 base_dir: Some(shared.base_dir.as_path()).filter(|_| !is_library),
                 is_library,
             };
             analysis = check::analyse(prepared.engine(), &sources, &path, &facts);
+            for file in analysis.files.iter().filter(|file| !file.starts_with("std/")) {
+                how.files.note(Path::new(file));
+            }
         }
     });
     let script = match started {
@@ -105,7 +126,7 @@ pub(super) fn open(spec: ScriptSpec, text: Option<Arc<str>>, analyse: bool, is_l
         Err(_) if !analysis.missing_env.is_empty() && !analysis.is_broken() => {
             let mut spec = again;
             spec.env.extend(analysis.missing_env.iter().map(|name| (name.clone(), String::new())));
-            Script::start(spec, sources.clone(), |_, _| {}).ok()
+            Script::start(spec, how.files.clone(), sources.clone(), |_, _| {}).ok()
         }
         Err(diagnostic) => {
             let is_known = analysis.is_broken()

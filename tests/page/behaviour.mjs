@@ -329,6 +329,41 @@ const TESTS = {
     });
   },
 
+  async "single requests are told in full, and columns without values left out"() {
+    const doc = sample(20);
+    const example = {
+      ...doc.slowest[0],
+      status: 0,
+      error: "request timeout",
+      group: "shop",
+      at_s: -1.5,
+      phases: {
+        blocked_ms: 2,
+        connecting_ms: 1,
+        tls_handshaking_ms: 30,
+        sending_ms: 0.1,
+        waiting_ms: 10,
+        receiving_ms: null,
+      },
+    };
+    doc.slowest = [{ ...example, trace_id: null }];
+    doc.errors = [{ ...doc.errors[0], request: example }];
+    await opened(doc, async (page) => {
+      const cell = (table, name) => id(page, table).locator(`tbody [data-column="${name}"]`);
+      assert.equal(await cell("slowest-table", "status").textContent(), "request timeout");
+      assert.equal(await cell("slowest-table", "at_s").textContent(), "−00:01.5");
+      assert.match(await cell("slowest-table", "phases").textContent(), /TLS 73/);
+      assert.ok(await cell("slowest-table", "group").isVisible());
+      assert.ok(await cell("slowest-table", "trace_id").isHidden(), "nobody has one");
+      assert.equal(await cell("errors-table", "trace_id").textContent(), example.trace_id);
+      assert.equal(await cell("errors-table", "first").textContent(), "POST order");
+    });
+    await opened(sample(20), async (page) => {
+      assert.ok(await id(page, "errors-table").locator('th[data-column="first"]').isHidden());
+      assert.ok(await id(page, "slowest-table").locator('td[data-column="trace_id"]').isVisible());
+    });
+  },
+
   async "advice leads to what it is about"() {
     await opened(sample(), async (page) => {
       const buttons = id(page, "advice").getByRole("button");

@@ -26,7 +26,7 @@ export function countColumn(key, label, value = (row) => row[key], tone) {
 
 /** A column of words. */
 export function textColumn(key, label, value = (row) => row[key]) {
-  return { key, label, value: (row) => value(row) ?? null, text: (row) => String(value(row) ?? "–") };
+  return { key, label, value: (row) => value(row) || null, text: (row) => String(value(row) || "–") };
 }
 
 /** A column of moments of the run. */
@@ -79,12 +79,24 @@ export function sign(ok, words) {
   return h("span", { class: ok ? "sign good" : "sign bad" }, ok ? `✓ ${words[0]}` : `✗ ${words[1]}`);
 }
 
-/** The whole of a slowest example's time, phase by phase. */
+/** The phases that a single request had, with their times. */
+function phasesOf(row) {
+  const long = { tls: "tls_handshaking" };
+  const time = (key) => row.phases?.[key] ?? row.phases?.[`${long[key] ?? key}_ms`] ?? 0;
+  return PHASES.map((phase) => ({ ...phase, ms: time(phase.key) })).filter((phase) => phase.ms > 0);
+}
+
+/** The longest phase of a single request; nothing when none is known. */
+export function longestPhase(row) {
+  return phasesOf(row).sort((a, b) => b.ms - a.ms)[0];
+}
+
+/** The whole time of a single request, phase by phase, and in words which took longest. */
 export function phaseBar(row) {
-  const parts = PHASES.map((p) => ({ ...p, ms: row.phases?.[p.key] ?? 0 })).filter((p) => p.ms > 0);
+  const parts = phasesOf(row);
+  const largest = longestPhase(row);
+  if (!largest) return h("span", { class: "quiet" }, "–");
   const all = parts.reduce((t, p) => t + p.ms, 0);
-  if (!(all > 0)) return h("span", { class: "quiet" }, "–");
-  const largest = [...parts].sort((a, b) => b.ms - a.ms)[0];
   let x = 0;
   const bars = parts.map((p) => {
     const width = (p.ms / all) * 100;

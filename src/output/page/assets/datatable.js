@@ -14,6 +14,7 @@ const FILTER_FROM = 15;
  * @property {(row: object) => string} [text] what people read; without it the value
  * @property {(row: object) => Node} [node]   a drawing instead; made again when `text` or the value changes
  * @property {boolean} [number] to the right, and largest first
+ * @property {boolean} [optional] left out as long as no row has a value
  * @property {string} [title] what the heading means
  * @property {(row: object) => string|null} [tone] "bad", "good" or nothing
  */
@@ -95,13 +96,18 @@ export class DataTable {
   update(rows) {
     this.rows = rows;
     const alive = new Set();
+    const shown = this.columns.map((c) => !c.optional || rows.some((row) => (c.value(row) ?? "") !== ""));
+    this.headings.forEach((cell, i) => (cell.hidden = !shown[i]));
     for (const row of rows) {
       const key = this.key(row);
       alive.add(key);
       let line = this.lines.get(key);
       if (!line) this.lines.set(key, (line = this.line(row)));
       line.row = row;
-      this.columns.forEach((column, i) => this.fillCell(line.cells[i], column, row));
+      this.columns.forEach((column, i) => {
+        line.cells[i].hidden = !shown[i];
+        this.fillCell(line.cells[i], column, row);
+      });
       line.detail?.update(row);
     }
     for (const [key, line] of this.lines) {

@@ -79,9 +79,10 @@ export function span(seconds) {
   return `${m}\u00a0min${s > 0 ? `\u00a0${s}\u00a0s` : ""}`;
 }
 
-/** A moment of the run, in seconds from its start: mm:ss, h:mm:ss from an hour on. */
+/** A moment of the run, in seconds from its start: mm:ss, h:mm:ss from an hour on; below zero is before the load. */
 export function clock(seconds) {
   if (!known(seconds)) return UNKNOWN;
+  if (seconds < 0) return `${MINUS}${clock(-seconds)}`;
   const tenths = Math.round(seconds * 10);
   const whole = Math.floor(tenths / 10);
   const two = (n) => String(n).padStart(2, "0");

@@ -21,6 +21,22 @@ export function verdictOf(doc) {
   return { tone: "passed", icon: ICONS.tick, headline: verdict.headline || "Passed" };
 }
 
+/** The sign in the tab of the browser: a disc in the colour of the verdict, with its sign. */
+const SIGNS = {
+  running: ["#2455c3", "M5 8a3 3 0 1 1 6 0a3 3 0 1 1-6 0"],
+  passed: ["#1d7a4c", ICONS.tick],
+  failed: ["#bf2f1b", ICONS.cross],
+  unsure: ["#b87a00", ICONS.bang],
+};
+
+/** Shows the verdict in the tab, for whoever has many open. */
+function signTab(tone) {
+  const [colour, path] = SIGNS[tone];
+  const stroke = `fill='none' stroke='white' stroke-width='2.2' stroke-linecap='round' stroke-linejoin='round'`;
+  const drawing = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='8' cy='8' r='8' fill='${colour}'/><path d='${path}' ${stroke} transform='translate(2 2) scale(.75)'/></svg>`;
+  document.querySelector("link[rel=icon]").href = `data:image/svg+xml,${encodeURIComponent(drawing)}`;
+}
+
 /** A list that is written anew only when its words change, so that a live page leaves focus and selection alone. */
 class Words {
   constructor(element, write) {
@@ -88,7 +104,7 @@ export class Overview {
           : null,
       ),
     );
-    this.noAdvice = h("p", { class: "quiet" }, "Nothing stands out.");
+    this.noAdvice = h("p", { class: "quiet" }, "");
     this.look = h(
       "div",
       { class: "look" },
@@ -124,7 +140,10 @@ export class Overview {
     const look = verdictOf(doc);
     this.verdict.dataset.tone = look.tone;
     this.verdict.dataset.passed = String(doc.verdict.passed);
-    if (this.lastTone !== look.tone) this.sign.replaceChildren(icon(look.icon));
+    if (this.lastTone !== look.tone) {
+      this.sign.replaceChildren(icon(look.icon));
+      signTab(look.tone);
+    }
     this.lastTone = look.tone;
     setText(this.headline, look.headline);
     setText(this.note, [look.note, runNote(doc)].filter(Boolean).join(" · "));
@@ -135,6 +154,7 @@ export class Overview {
     setText(this.noLimits, limitNote(doc));
     this.advice.update(doc.advice ?? []);
     this.noAdvice.hidden = (doc.advice ?? []).length > 0;
+    setText(this.noAdvice, doc.live ? "Nothing stands out so far." : "Nothing stands out.");
     this.updateFigures(doc);
   }
 
@@ -157,7 +177,7 @@ export class Overview {
       ["p50", "p50 (median)", stats(t, "med"), latency(stats(t, "med")), s && latency(stats(s, "med"))],
       ["p95", "p95", stats(t, "p95"), latency(stats(t, "p95")), s && latency(stats(s, "p95"))],
       ["p99", "p99", stats(t, "p99"), latency(stats(t, "p99")), s && latency(stats(s, "p99"))],
-      ["vus", "VUs, most", t.vus_max, count(t.vus_max), s && s.level],
+      ["vus", "VUs, most", t.vus_max, count(t.vus_max), s && s.level, doc.live ? `now ${count(t.vus)}` : null],
       ["duration", "Duration", run.duration_s, span(run.duration_s), s && span(s.to_s - s.from_s)],
     ];
     for (const [name, label, value, text, steady, beside] of tiles) {

@@ -58,7 +58,7 @@ export function drawPanel(prepared, frame, [first, last], back, front) {
       svg(
         "text",
         { class: "nothing", x: (left + right) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" },
-        "nothing in this time",
+        prepared.nothing ?? "nothing in this time",
       ),
     );
     return;

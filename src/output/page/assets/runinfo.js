@@ -8,6 +8,12 @@ function quoted(argument) {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
+/** The command, as it could be typed again. */
+function commandOf(args) {
+  const words = /(^|\/)loadr(\.exe)?$/.test(args[0] ?? "") ? args : ["loadr", ...args];
+  return words.map(quoted).join(" ");
+}
+
 /** A moment of the world, as written everywhere alike: 2026-11-24 12:00:00 UTC. */
 function moment(text) {
   const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)/.exec(text ?? "");
@@ -19,7 +25,7 @@ function factsOf(doc) {
   const { run } = doc;
   return [
     ["Script", run.script],
-    ["Command", (run.args ?? []).map(quoted).join(" ")],
+    ["Command", commandOf(run.args ?? [])],
     ["Profile", run.profile],
     ["Started", moment(run.started_at)],
     ["Duration", span(run.duration_s)],
@@ -73,7 +79,9 @@ export class RunInfo {
     if (signature !== this.signature) {
       this.signature = signature;
       this.facts.replaceChildren(...facts.map(([word, value]) => h("div", {}, h("dt", {}, word), h("dd", {}, value))));
-      this.gaps.replaceChildren(...gaps.map((text) => h("li", {}, text)));
+      this.gaps.replaceChildren(
+        ...gaps.map((text, i) => h("li", { class: i === 0 && doc.lost_seconds > 0 ? "grave" : null }, text)),
+      );
       this.gaps.hidden = gaps.length === 0;
       this.warningList.replaceChildren(
         ...(doc.warnings ?? []).map((w) =>

@@ -87,7 +87,9 @@ const TIME_STEPS = [
 /** A scale of time, in seconds, with ticks on round moments. */
 export function timeScale(from, to, low, high, wanted = 6) {
   const end = to > from ? to : from + 1;
-  const step = TIME_STEPS.find((s) => (end - from) / s <= wanted) ?? 86400 * Math.ceil((end - from) / 86400 / wanted);
+  const step =
+    TIME_STEPS.find((s) => (end - from) / s <= wanted && (s >= 1 || end - from < 2)) ??
+    86400 * Math.ceil((end - from) / 86400 / wanted);
   const ticks = [];
   for (let n = Math.ceil(from / step - 1e-9); n * step <= end + 1e-9; n += 1) ticks.push(Number((n * step).toFixed(3)));
   return {

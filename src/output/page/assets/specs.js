@@ -119,6 +119,7 @@ function errorsSpec(doc, axis) {
       {
         unit: "rate",
         atLeast: 1,
+        nothing: "no errors",
         series: errors.kinds.map((kind, i) =>
           perSecondSeries(
             {
