@@ -13,6 +13,7 @@ pub mod json_scan;
 pub mod json_value;
 pub mod lazy_json;
 pub mod library;
+pub mod load;
 pub mod modules;
 pub mod names;
 pub mod reference;

@@ -117,6 +117,7 @@ pub(super) fn open(spec: ScriptSpec, how: &Opening) -> Opened {
             for file in analysis.files.iter().filter(|file| !file.starts_with("std/")) {
                 how.files.note(Path::new(file));
             }
+            analysis.data_files.iter().for_each(|file| how.files.note(file));
         }
     });
     let script = match started {

@@ -9,7 +9,7 @@
 //! init to run (options, thresholds) is the session's part of a check.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rhai::Engine;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -60,6 +60,8 @@ pub struct Analysis {
     pub files: Vec<String>,
     /// The variables that the script can't do without and that are not set.
     pub missing_env: Vec<String>,
+    /// The data files that are named in it, whether or not they are there.
+    pub data_files: Vec<PathBuf>,
 }
 
 impl Analysis {
@@ -82,7 +84,7 @@ pub fn analyse(engine: &Engine, sources: &Sources, name: &str, facts: &Facts<'_>
     let mut world = World::open(engine, sources, name);
     let mut found = std::mem::take(&mut world.found);
     let mut functions_used = FxHashSet::default();
-    let mut missing_env = Vec::new();
+    let (mut missing_env, mut data_files) = (Vec::new(), Vec::new());
     for (index, file) in world.files.iter().enumerate() {
         if index > 0 && file.name.starts_with("std/") {
             continue;
@@ -92,6 +94,7 @@ pub fn analyse(engine: &Engine, sources: &Sources, name: &str, facts: &Facts<'_>
         imports(&mut walker);
         functions_used.extend(std::mem::take(&mut walker.functions_used));
         missing_env.append(&mut walker.missing_env);
+        data_files.append(&mut walker.data_files);
         found.append(&mut walker.out);
     }
     if !world.files.is_empty() && !facts.is_library {
@@ -118,6 +121,7 @@ pub fn analyse(engine: &Engine, sources: &Sources, name: &str, facts: &Facts<'_>
         options: world.files.first().map(OptionPlaces::of).unwrap_or_default(),
         files,
         missing_env,
+        data_files,
     }
 }
 

@@ -214,10 +214,11 @@ impl Walker<'_> {
 
     fn data_file(&mut self, path: &str, position: Position) {
         let Some(base) = self.facts.base_dir else { return };
+        let full = base.join(path);
+        self.data_files.push(full.clone());
         if self.tries > 0 {
             return;
         }
-        let full = base.join(path);
         let problem = match std::fs::metadata(&full) {
             Ok(found) if found.is_file() => return,
             Ok(_) => format!("`{path}` is not a file"),

@@ -1,6 +1,8 @@
 //! The walk through a file: which names are visible where, and what type a value evidently has. The rules hang on to it,
 //! each family in a file of its own.
 
+use std::path::PathBuf;
+
 use rhai::{ASTFlags, Expr, FnCallExpr, Position, Stmt};
 use rustc_hash::FxHashSet;
 
@@ -70,6 +72,8 @@ pub(super) struct Walker<'w> {
     pub functions_used: FxHashSet<String>,
     /// The variables of the environment that are missing.
     pub missing_env: Vec<String>,
+    /// The data files that are named.
+    pub data_files: Vec<PathBuf>,
 }
 
 impl<'w> Walker<'w> {
@@ -89,6 +93,7 @@ impl<'w> Walker<'w> {
             aliases_used: FxHashSet::default(),
             functions_used: FxHashSet::default(),
             missing_env: Vec::new(),
+            data_files: Vec::new(),
         }
     }
 
