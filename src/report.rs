@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Side;
 
+use advice::Advice;
+
+pub mod advice;
 pub mod figures;
 
 /// The value of [`Report::schema`].
@@ -23,6 +26,9 @@ pub struct Report {
     pub run: RunInfo,
     /// Whether it passed, and why not.
     pub verdict: Verdict,
+    /// What to look at first, the gravest first; empty when nothing stands out.
+    #[serde(default)]
+    pub advice: Vec<Advice>,
     /// Metrics by name, and sub-metrics by selector (`http_req_duration{name:item}`) where a threshold selects one.
     pub metrics: BTreeMap<String, MetricSummary>,
     /// Requests by name and method.

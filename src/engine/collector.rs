@@ -18,6 +18,7 @@ use crate::metric::store::{AbsorbError, Store, Tags};
 use crate::metric::threshold::{Judgement, Threshold};
 use crate::metric::{Catalogue, builtin};
 use crate::plan::Phases;
+use crate::report::advice::advise;
 use crate::report::{
     Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series,
     ThresholdSummary,
@@ -318,10 +319,11 @@ impl Collector {
         (generator.limited, generator.reasons, generator.limits) = (!limited.is_empty(), cautions, limited);
         let teller = Teller { info: &facts.info, load_began: end.load_began };
         let (slowest, errors) = (examples.slowest(&teller), summary::errors(&store, &examples, &teller));
-        Report {
+        let mut report = Report {
             schema: SCHEMA.into(),
             run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info },
             verdict,
+            advice: Vec::new(),
             metrics: summary::metrics(&store, judged.iter().map(|(threshold, _)| threshold), end.duration),
             requests: summary::requests(&store, end.duration),
             checks: summary::checks(&store),
@@ -333,7 +335,9 @@ impl Collector {
             stages: windows.stages(planned),
             series: Series { interval_s: 1, points: summary::points(&store, &limits), marks, events: changes },
             warnings,
-        }
+        };
+        report.advice = advise(&report);
+        report
     }
 
     fn warn(&mut self, warning: Warning, events: &mut Vec<RunEvent>) {

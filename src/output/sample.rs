@@ -10,6 +10,7 @@ use crate::fault::Side;
 use crate::metric::registry::{Recorder, SeriesLimits};
 use crate::metric::snapshot::SourceId;
 use crate::metric::{Catalogue, Contains, MetricKind, builtin};
+use crate::report::advice::{Advice, Level, Place, PlaceKind};
 use crate::report::*;
 
 /// A stream whose text can be looked at.
@@ -108,6 +109,7 @@ pub(super) fn empty_report() -> Report {
             ..RunInfo::default()
         },
         verdict: Verdict { passed: false, reasons: vec!["no request was made".into()], ..Verdict::default() },
+        advice: Vec::new(),
         metrics: BTreeMap::new(),
         requests: Vec::new(),
         checks: Vec::new(),
@@ -233,6 +235,21 @@ pub(super) fn rich_report() -> Report {
             cautions: limits().iter().map(reason).collect(),
             inconclusive: false,
         },
+        advice: vec![Advice {
+            id: "slow-request".into(),
+            level: Level::Info,
+            title: "POST http://shop.test:8080/cart is the slowest part".into(),
+            text:
+                "It is 19% of all requests, but about 88% of the slowest 5%. Its p95 is 13.6 ms, that of all 3.4 ms. \
+                   To make the whole faster, begin here."
+                    .into(),
+            r#where: Some(Place {
+                kind: PlaceKind::Request,
+                name: "POST http://shop.test:8080/cart".into(),
+                from_s: None,
+                to_s: None,
+            }),
+        }],
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
         requests: vec![
             request("http://shop.test:8080/item/{id}", "GET", 30_000, 0, 0.6),
@@ -428,6 +445,7 @@ pub(super) fn hostile_report() -> Report {
             ..ScenarioInfo::default()
         });
         report.warnings.push(name.clone());
+        report.advice.push(Advice { title: name.clone(), text: name.clone(), ..report.advice[0].clone() });
         report.verdict.reasons.push(name.clone());
         report.generator.reasons.push(name.clone());
         report.verdict.cautions.push(name.clone());

@@ -17,6 +17,7 @@ pub mod names;
 pub mod reference;
 pub mod series;
 pub mod source;
+pub mod tracer;
 pub mod worker_cache;
 
 #[cfg(test)]
