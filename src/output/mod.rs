@@ -10,6 +10,8 @@
 //! | [`live`] | the region that is redrawn in place while a run goes on, on a terminal (stderr) |
 //! | [`plain`] | one line every few seconds, without a terminal (stderr) |
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
+//! | [`otlp`] | metrics and traces for OpenTelemetry collectors |
+//! | [`rows`] | JSON lines and CSV: a row for each value, or for each series and second |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
 //! | [`prometheus`] | totals to be scraped, and by remote write |
 //! | [`influxdb`], [`statsd`] | what each second brought, in their protocols |
@@ -41,10 +43,12 @@ pub mod markdown;
 pub mod merge;
 pub mod messages;
 pub mod moments;
+pub mod otlp;
 pub mod page;
 pub mod plain;
 pub mod prometheus;
 pub mod push;
+pub mod rows;
 #[cfg(test)]
 mod sample;
 pub mod spec;
@@ -268,6 +272,9 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     json::FORMAT,
     page::FORMAT,
+    rows::JSON,
+    rows::CSV,
+    otlp::FORMAT,
     prometheus::scrape::FORMAT,
     prometheus::remote_write::FORMAT,
     influxdb::FORMAT,
