@@ -118,6 +118,18 @@ impl Merged {
     pub fn orphans(&self) -> u64 {
         self.orphans
     }
+
+    /// The series by metric, in the order of the catalogue: what formats that group need.
+    #[must_use]
+    pub fn by_metric(&self) -> Vec<(&MetricDef, Vec<&Series>)> {
+        let mut groups: Vec<(&MetricDef, Vec<&Series>)> =
+            self.catalogue.defs().iter().map(|def| (def, Vec::new())).collect();
+        for series in &self.series {
+            groups[usize::from(series.metric.0)].1.push(series);
+        }
+        groups.retain(|(_, series)| !series.is_empty());
+        groups
+    }
 }
 
 #[cfg(test)]
