@@ -13,6 +13,7 @@ use rhai::{
 use super::context::HostContext;
 
 pub mod argument;
+pub mod assert;
 pub mod check;
 pub mod crypto;
 pub mod data;
@@ -89,6 +90,7 @@ pub const TABLE: &[HostModule] = &[
     check::MODULE,
     pause::MODULE,
     global::MODULE,
+    assert::MODULE,
     metrics::MODULE,
     crypto::MODULE,
     data::MODULE,
