@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | 0 | [`units`], [`fault`], [`memory`] | std only: durations, rates, bytes; error classes and whose side failed; allocations counted |
 //! | 1 | [`metric`] < [`plan`] | data and arithmetic: no IO, no tokio, no clock |
-//! | 2 | [`event`], [`report`], [`vu`] | the contracts between the parts |
+//! | 2 | [`event`], [`report`], [`vu`], [`trace`] | the contracts between the parts |
 //! | 3 | [`net`] | protocol clients; plain values out |
 //! | 4 | [`engine`], [`script`], [`output`], [`demo`] | never import each other |
 //! | 5 | [`session`] | wiring of one run: the only place where layer 4 meets |
@@ -26,5 +26,6 @@ pub mod plan;
 pub mod report;
 pub mod script;
 pub mod session;
+pub mod trace;
 pub mod units;
 pub mod vu;

@@ -16,12 +16,16 @@ use crate::metric::threshold::Threshold;
 use crate::output::{self, Fanout, Named, OutputError};
 use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
 use crate::report::RunInfo;
+use crate::script::context::LogSink;
 use crate::script::host::{Script, ScriptSpec};
+use crate::trace::redact;
 use crate::units;
 
 mod preflight;
+mod rehearsal;
 
 use preflight::Bounds;
+pub use rehearsal::Rehearsal;
 
 /// What a run is made of.
 pub struct SessionSpec {
@@ -128,6 +132,7 @@ pub struct Session {
     announcer: Arc<Announcer>,
     demo: Option<demo::Server>,
     info: RunInfo,
+    rehearsal: Option<Rehearsal>,
 }
 
 /// A run that has ended.
@@ -143,7 +148,11 @@ impl Session {
     ///
     /// # Errors
     /// When the script, an option, a threshold or an output is not what it must be.
-    pub fn prepare(mut spec: SessionSpec) -> Result<Self, SessionError> {
+    pub fn prepare(spec: SessionSpec) -> Result<Self, SessionError> {
+        Self::prepared(spec, None)
+    }
+
+    fn prepared(mut spec: SessionSpec, rehearsal: Option<Rehearsal>) -> Result<Self, SessionError> {
         let demo = if spec.demo {
             Some(demo::Server::start(DemoConfig::default()).map_err(SessionError::Demo)?)
         } else {
@@ -158,18 +167,17 @@ impl Session {
         let max_memory = init_memory(&spec.layers);
         let load = |seed| {
             let teller = announcer.clone();
-            Script::load(ScriptSpec {
-                max_memory,
-                path: spec.script.clone(),
-                env: spec.env.clone(),
-                seed,
-                log: Arc::new(move |line: LogLine| {
+            let log: LogSink = match &rehearsal {
+                Some(rehearsal) => rehearsal.log(),
+                None => Arc::new(move |line: LogLine| {
                     if line.level > LogLevel::Debug || verbose {
                         teller.tell(RunEvent::Log(line));
                     }
                 }),
-            })
-            .map_err(SessionError::Script)
+            };
+            let files = rehearsal.as_ref().map(|rehearsal| rehearsal.files.clone()).unwrap_or_default();
+            let spec = ScriptSpec { max_memory, path: spec.script.clone(), env: spec.env.clone(), seed, log };
+            Script::load_noting(spec, files).map_err(SessionError::Script)
         };
         let mut script = load(seed_of(&spec.layers).unwrap_or(drawn))?;
         let plan = {
@@ -194,7 +202,7 @@ impl Session {
             args: redacted(spec.args),
             ..RunInfo::default()
         };
-        Ok(Self { script, plan, thresholds, outputs: spec.outputs, announcer, demo, info })
+        Ok(Self { script, plan, thresholds, outputs: spec.outputs, announcer, demo, info, rehearsal })
     }
 
     /// The plan. Whether it fits the machine is looked at, and told, when it is run.
@@ -222,7 +230,11 @@ impl Session {
             given => given,
         };
         let catalogue = self.script.catalogue.clone();
-        let factory = Arc::new(self.script.into_factory(&self.plan, max_memory));
+        let factory = self.script.into_factory(&self.plan, max_memory);
+        let factory = Arc::new(match self.rehearsal {
+            Some(rehearsal) => factory.with_roots(rehearsal.roots).traced(rehearsal.tracing),
+            None => factory,
+        });
         let spec = RunSpec {
             plan: Arc::new(self.plan),
             catalogue,
@@ -307,12 +319,13 @@ fn memory_available() -> Option<u64> {
     machine.into_iter().chain(container).min()
 }
 
-/// Words in a variable's name that make its value a secret.
-const SECRET_WORDS: [&str; 6] = ["pass", "secret", "token", "key", "auth", "credential"];
+/// Words in a variable's name that make its value a secret, besides those of [`redact`].
+const SECRET_WORDS: [&str; 3] = ["pass", "key", "auth"];
 
 /// The command line without the values of variables that look like secrets.
 fn redacted(args: Vec<String>) -> Vec<String> {
-    let secret = |name: &str| SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word));
+    let secret =
+        |name: &str| redact::is_secret(name) || SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word));
     let mut follows_secret = false;
     args.into_iter()
         .map(|arg| {

@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["report"],
     &["event", "vu"],
+    &["trace"],
     &["net"],
     &["engine", "script", "output", "demo"],
     &["session"],
@@ -26,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules of data and arithmetic.
-const PURE: &[&str] = &["units", "fault", "metric", "plan", "report", "event", "vu"];
+const PURE: &[&str] = &["units", "fault", "metric", "plan", "report", "event", "vu", "trace"];
 
 /// Something that some places must not contain.
 struct Absence {

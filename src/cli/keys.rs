@@ -2,7 +2,7 @@
 //! selects the next.
 //!
 //! The terminal is taken out of its line mode and does not echo; signals stay as they are, so that Ctrl-C works as ever,
-//! and so does output. Its own mode comes back when [`Keys`] is dropped, also on the way out of a panic; what ends the
+//! and so does output. Its own mode comes back when [`KeyReader`] is dropped, also on the way out of a panic; what ends the
 //! process without unwinding (a script's stack overflow) brings it back itself. Ctrl-\ is switched off meanwhile, as it
 //! would end the process with the terminal as it is; after a suspend (Ctrl-Z) and its resumption keys work again.
 
@@ -24,17 +24,31 @@ const BY: &str = "key";
 /// How long the thread waits for a key before it looks whether it is to end.
 const WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Listens to keys until it is dropped.
-pub struct Keys {
-    own_mode: Termios,
-    ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+/// Listens to the keys of a run until it is dropped.
+pub struct Keys(#[expect(dead_code, reason = "held for its drop")] KeyReader);
 
 impl Keys {
     /// Listens to the terminal on stdin; none when there is no terminal, or this is a background job.
     #[must_use]
     pub fn listen(control: &Control, legend: &Arc<Legend>) -> Option<Self> {
+        let (control, legend) = (control.clone(), legend.clone());
+        let press = move |keys: &[u8]| keys.iter().for_each(|&key| press(key, &control, &legend));
+        KeyReader::listen(press).map(Self)
+    }
+}
+
+/// Takes the terminal out of its line mode and reads keys on a thread of its own, until it is dropped.
+pub struct KeyReader {
+    own_mode: Termios,
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KeyReader {
+    /// Listens to the terminal on stdin, and gives the bytes of keys that were pressed together; none when there is no
+    /// terminal, or this is a background job. Arrow and function keys are left out.
+    #[must_use]
+    pub fn listen(mut pressed: impl FnMut(&[u8]) + Send + 'static) -> Option<Self> {
         let stdin = io::stdin();
         let own_mode = tcgetattr(&stdin).ok()?;
         if !in_foreground() {
@@ -43,11 +57,12 @@ impl Keys {
         fault::remember_terminal();
         tcsetattr(&stdin, OptionalActions::Now, &key_mode(&own_mode)).ok()?;
         let ends = Arc::new(AtomicBool::new(false));
-        let (control, legend, told, mode) = (control.clone(), legend.clone(), ends.clone(), key_mode(&own_mode));
+        let (told, mode) = (ends.clone(), key_mode(&own_mode));
         let thread = std::thread::Builder::new().name("loadr-keys".into()).spawn(move || {
             while !told.load(Ordering::Relaxed) {
                 match read_keys(&mode) {
-                    Ok(keys) => keys.iter().for_each(|&key| press(key, &control, &legend)),
+                    Ok(keys) if keys.is_empty() => {}
+                    Ok(keys) => pressed(&keys),
                     Err(_) => return,
                 }
             }
@@ -57,7 +72,7 @@ impl Keys {
     }
 }
 
-impl Drop for Keys {
+impl Drop for KeyReader {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -104,14 +119,14 @@ fn read_keys(mode: &Termios) -> io::Result<Vec<u8>> {
     let mut bytes = [0u8; 64];
     match rustix::io::read(&stdin, &mut bytes[..])? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        // An arrow or function key: none of its bytes is meant for itself.
-        _ if bytes[0] == 0x1b => Ok(Vec::new()),
+        // An arrow or function key: none of its bytes is meant for itself. Escape comes alone.
+        2.. if bytes[0] == 0x1b => Ok(Vec::new()),
         read => Ok(bytes[..read].to_vec()),
     }
 }
 
 /// Does what a key asks for. Where the run refuses (it has not begun, it is over), nothing is to be done.
-fn press(key: u8, control: &Control, legend: &Legend) {
+pub(super) fn press(key: u8, control: &Control, legend: &Legend) {
     let levels = control.levels();
     let selected = legend.selected().checked_rem(levels.len()).unwrap_or(0);
     let result = match key {

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub mod control;
 pub mod ctl;
@@ -19,6 +19,7 @@ pub mod new;
 pub mod run;
 pub mod serve;
 pub mod signals;
+pub mod watch;
 
 use exit::Exit;
 
@@ -33,7 +34,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a journey under load, and report.
-    Run(Box<run::RunArgs>),
+    Run(Box<RunCommand>),
+    /// Run one iteration at each save of a script, and show each of its steps.
+    Watch(Box<watch::WatchArgs>),
     /// Write a script to start from, with the files that it needs.
     New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
@@ -42,6 +45,16 @@ enum Command {
     Ctl(ctl::CtlArgs),
     /// Show what scripts can call.
     Docs(docs::DocsArgs),
+}
+
+/// `loadr run`.
+#[derive(Debug, Args)]
+struct RunCommand {
+    #[command(flatten)]
+    run: run::RunArgs,
+    /// Rehearse the script at each save instead, as `loadr watch` does
+    #[arg(long, help_heading = "Script")]
+    watch: bool,
 }
 
 /// The whole command line as data: what completions, and tests of documentation, are made from.
@@ -73,8 +86,15 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => {
             let matches = matches.subcommand_matches("run").expect("it was parsed as such");
-            let shown = arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-            run::run(&args, matches, shown)
+            if args.watch {
+                watch::run(&args.run, &watch::OwnArgs::default(), matches, shown(&arguments))
+            } else {
+                run::run(&args.run, matches, shown(&arguments))
+            }
+        }
+        Command::Watch(args) => {
+            let matches = matches.subcommand_matches("watch").expect("it was parsed as such");
+            watch::run(&args.run, &args.own, matches, shown(&arguments))
         }
         Command::Demo(args) => demo::run(&args).unwrap_or_else(|error| {
             complain(&format!("error: {error:#}"));
@@ -85,6 +105,11 @@ pub fn main() -> ExitCode {
         Command::Docs(args) => docs::run(&args),
     };
     exit.into()
+}
+
+/// The command line as it is told in reports.
+fn shown(arguments: &[OsString]) -> Vec<String> {
+    arguments.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 /// Prints an error where errors go.

@@ -23,7 +23,7 @@ use crate::session::{Session, SessionEnd, SessionError, SessionSpec};
 use crate::vu::VuError;
 
 /// Run a journey under load, and report.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     /// The journey: a Rhai script
     pub script: String,
@@ -331,7 +331,7 @@ fn serve_control(
     Ok(Some((server, file)))
 }
 
-fn refusal(error: &SessionError) -> Exit {
+pub(super) fn refusal(error: &SessionError) -> Exit {
     match error {
         SessionError::Script(_) => Exit::ScriptError,
         SessionError::Options(_) | SessionError::Thresholds(_) | SessionError::Output(_) => Exit::InvalidConfig,
@@ -341,7 +341,7 @@ fn refusal(error: &SessionError) -> Exit {
 }
 
 /// Tells what the summary does not, and finds the exit code.
-fn conclude(end: &SessionEnd) -> Exit {
+pub(super) fn conclude(end: &SessionEnd) -> Exit {
     for warning in &end.outputs.warnings {
         let hint = if warning.hint.is_empty() { String::new() } else { format!(": {}", warning.hint) };
         complain(&format!("warning: {}{hint}", warning.message));
@@ -369,7 +369,7 @@ fn conclude(end: &SessionEnd) -> Exit {
     }
 }
 
-fn session_spec(
+pub(super) fn session_spec(
     args: &RunArgs,
     matches: &ArgMatches,
     shown: Vec<String>,

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `Run` | nothing | |
 //! | `Graceful` | no new iterations; running ones get their scenario's `graceful_stop` | first Ctrl-C |
-//! | `Cancel` | running iterations are cancelled; teardown runs | `abort()` in a script, a threshold, a lost worker |
+//! | `Cancel` | running iterations are cancelled; teardown runs | `abort()` in a script, a threshold, a lost worker, a watched file that was saved |
 //! | `Now` | as `Cancel`, and nothing of the script runs any more | second Ctrl-C |
 //!
 //! Its other side is what can be changed while a run goes on, from a key or over HTTP: pause and resume, VUs and rates of
@@ -186,6 +186,11 @@ impl Control {
     /// Asks for a graceful stop: no new iterations, running ones may end, teardown and report follow.
     pub fn stop(&self, reason: impl Into<String>) {
         self.raise(StopLevel::Graceful, StopCause::Interrupted(reason.into()));
+    }
+
+    /// Cancels running iterations; teardown and report follow. Setup that is under way is cancelled too.
+    pub fn interrupt(&self, reason: impl Into<String>) {
+        self.raise(StopLevel::Cancel, StopCause::Interrupted(reason.into()));
     }
 
     /// Stops at once: running iterations are cancelled, teardown is skipped; the report still follows.

@@ -41,6 +41,7 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 pub mod text;
+pub mod trace;
 pub mod values;
 pub mod whole_file;
 

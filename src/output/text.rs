@@ -122,6 +122,8 @@ pub fn to_ascii(text: &str) -> Cow<'_, str> {
             'µ' => ascii.push('u'),
             '█' => ascii.push('#'),
             '░' => ascii.push('.'),
+            '▒' => ascii.push('='),
+            '→' => ascii.push('>'),
             '│' => ascii.push('|'),
             '·' | '─' => ascii.push('-'),
             '…' => ascii.push('~'),

@@ -18,6 +18,7 @@ pub mod layer;
 mod open;
 pub mod phases;
 pub mod profile;
+mod rehearsal;
 pub mod resolve;
 pub mod scenario;
 mod shapes;

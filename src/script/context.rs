@@ -4,7 +4,7 @@
 //! resume, so that [`HostContext::vu`] is always the caller's. Init code, `setup` and `teardown` have a VU of their own,
 //! number 0.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -16,11 +16,13 @@ use rhai::Dynamic;
 
 use super::modules::data::DataPool;
 use super::series::SeriesTable;
+use super::tracer::Tracer;
 use crate::event::{LogLevel, LogLine};
 use crate::metric::registry::Recorder;
 use crate::metric::{Catalogue, Contains, MetricError, MetricId, MetricKind};
 use crate::net::http::{Client, Network};
 use crate::plan::HttpOptions;
+use crate::trace::{Step, Tracing};
 
 /// Which part of the script's life is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +177,7 @@ struct Inner {
     metrics: Metrics,
     http: Option<HttpContext>,
     epoch: Instant,
+    tracer: OnceCell<Tracer>,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -203,7 +206,15 @@ impl HostContext {
 
     fn build(shared: Arc<Shared>, metrics: Metrics, http: Option<HttpContext>, epoch: Instant) -> Self {
         let vu = RefCell::new(Rc::new(VuContext::new(0, shared.seed, Rc::default(), None)));
-        Self(Rc::new(Inner { shared, phase: Cell::new(Phase::Init), vu, metrics, http, epoch }))
+        Self(Rc::new(Inner {
+            shared,
+            phase: Cell::new(Phase::Init),
+            vu,
+            metrics,
+            http,
+            epoch,
+            tracer: OnceCell::new(),
+        }))
     }
 
     /// The VU whose code is running.
@@ -272,6 +283,27 @@ impl HostContext {
         match &self.0.metrics {
             Metrics::Declaring(catalogue) => Some(catalogue.borrow().clone()),
             Metrics::Recording { .. } => None,
+        }
+    }
+
+    /// Lets single steps be told; once, before anything runs.
+    pub fn trace(&self, tracing: Tracing) {
+        self.0.tracer.get_or_init(|| Tracer::new(tracing, self.0.epoch));
+    }
+
+    /// Who tells single steps, where somebody asked for them.
+    #[must_use]
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.0.tracer.get()
+    }
+
+    /// Writes a line of the script's own for the user.
+    pub fn say(&self, level: LogLevel, text: String) {
+        match self.tracer() {
+            None => self.log(level, text),
+            // What init says was told when the script was looked at.
+            Some(_) if self.phase() == Phase::Init => {}
+            Some(tracer) => tracer.tell(self.vu().id, Step::Logged { level, text }),
         }
     }
 

@@ -86,6 +86,9 @@ impl Program {
         let mut engine = new_engine(context, sources, &constants, &closures, &evidence);
         let mut ast = engine.compile(&*text).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
+        if let Some(tracer) = context.tracer() {
+            tracer.learn(&ast);
+        }
         let functions: Vec<_> = ast
             .iter_functions()
             .filter(|function| !function.name.starts_with(CLOSURE_PREFIX))
@@ -263,7 +266,7 @@ fn new_engine(
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_max_call_levels(MAX_CALL_LEVELS);
     engine.set_max_expr_depths(MAX_EXPRESSION_DEPTH, MAX_EXPRESSION_DEPTH);
-    engine.set_module_resolver(SharedResolver(Resolver::new(sources.clone(), closures.clone())));
+    engine.set_module_resolver(SharedResolver(Resolver::new(sources.clone(), closures.clone(), context.clone())));
     engine.on_progress(|_| if guard::check() { None } else { Some(Dynamic::UNIT) });
     let constants = constants.clone();
     #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, EvalAltResult};
 
@@ -19,6 +19,8 @@ use super::error::{Diagnostic, Sources};
 use super::modules::data::DataPool;
 use super::modules::vu::VuHandle;
 use super::series::SeriesTable;
+use super::source::FilesRead;
+use super::tracer::Tracer;
 use super::{curves, json_value};
 use crate::event::LogLevel;
 use crate::fault::Fault;
@@ -28,6 +30,7 @@ use crate::metric::snapshot::ErrorKey;
 use crate::net::http::{Client, Network};
 use crate::net::tls::TlsRoots;
 use crate::plan::{Function, HttpOptions, Limits, Plan};
+use crate::trace::{Part, PartEnd, Step, Tracing};
 use crate::vu::{
     Abort, Cancel, LocalBoxFuture, Outcome, Seat, SetupData, Start, Vu, VuError, VuFactory, VuHost, WorkerSeat,
 };
@@ -68,6 +71,15 @@ impl Script {
     /// # Errors
     /// The whole diagnostic, ready to print.
     pub fn load(spec: ScriptSpec) -> Result<Self, String> {
+        Self::load_noting(spec, FilesRead::default())
+    }
+
+    /// The same, and notes the files that it read or wanted to read, also when it fails.
+    ///
+    /// # Errors
+    /// The whole diagnostic, ready to print.
+    pub fn load_noting(spec: ScriptSpec, files: FilesRead) -> Result<Self, String> {
+        files.note(Path::new(&spec.path));
         let sources = Sources::default();
         let render = |diagnostic: Box<Diagnostic>| diagnostic.render(&sources);
         read_script(&spec.path, &sources).map_err(render)?;
@@ -75,7 +87,7 @@ impl Script {
         let shared = Arc::new(Shared {
             base_dir,
             seed: spec.seed,
-            data: DataPool::default(),
+            data: DataPool::noting(files),
             env: spec.env,
             log: spec.log,
             told: Told::default(),
@@ -144,6 +156,7 @@ impl Script {
             limits: plan.limits,
             max_memory,
             roots: Arc::new(TlsRoots::default()),
+            tracing: None,
         }
     }
 }
@@ -171,6 +184,21 @@ pub struct ScriptFactory {
     limits: Limits,
     max_memory: u64,
     roots: Arc<TlsRoots>,
+    tracing: Option<Tracing>,
+}
+
+impl ScriptFactory {
+    /// With these trusted roots, which another run may have read already.
+    #[must_use]
+    pub fn with_roots(self, roots: Arc<TlsRoots>) -> Self {
+        Self { roots, ..self }
+    }
+
+    /// With single steps told.
+    #[must_use]
+    pub fn traced(self, tracing: Tracing) -> Self {
+        Self { tracing: Some(tracing), ..self }
+    }
 }
 
 impl VuFactory for ScriptFactory {
@@ -193,6 +221,9 @@ impl VuFactory for ScriptFactory {
         let network = Network::new(&self.http, self.roots.clone());
         let http = HttpContext { network: network.clone(), options: self.http.clone() };
         let context = HostContext::for_worker(self.script.shared.clone(), recorder.clone(), series, http, seat.epoch);
+        if let Some(tracing) = &self.tracing {
+            context.trace(tracing.clone());
+        }
         let pool = StackPool::new();
         let worker_memory = self.max_memory / seat.workers.max(1) as u64;
         let mut init = Budget::new(self.max_memory, self.max_memory, INIT_TIME, seat.hard_stop.clone());
@@ -266,13 +297,19 @@ impl HostInner {
     }
 
     /// Counts an error of the script, and tells it in full the first time.
-    fn script_failed(&self, fault: Fault, diagnostic: &Diagnostic, error: Option<&EvalAltResult>) {
+    fn script_failed(&self, vu: u32, fault: Fault, diagnostic: &Diagnostic, error: Option<&EvalAltResult>) {
+        let explained = || {
+            let explained = error.map(|error| self.program.diagnose_fully(error));
+            explained.as_ref().unwrap_or(diagnostic).render(self.program.sources())
+        };
+        if let Some(tracer) = self.context.tracer() {
+            tracer.tell(vu, Step::Failed { text: explained() });
+        }
         let key = ErrorKey { code: fault.code, side: fault.side, message: diagnostic.headline().into() };
         self.recorder.error(&key, || {
-            let explained = error.map(|error| self.program.diagnose_fully(error));
-            let text = explained.as_ref().unwrap_or(diagnostic).render(self.program.sources());
-            // Each worker meets it for the first time; the user does once.
-            if self.context.shared().told.is_new(&key.message) {
+            let text = explained();
+            // Each worker meets it for the first time; the user does once. Where steps are told, it was told there.
+            if self.context.tracer().is_none() && self.context.shared().told.is_new(&key.message) {
                 self.context.log(LogLevel::Error, text.clone());
             }
             text
@@ -292,9 +329,11 @@ impl HostInner {
         let vu = Rc::new(VuContext::new(0, self.seed, Rc::default(), Some(client)));
         let user = ScriptUser { host: self, vu, phase, budget: self.budget() };
         let arguments: Vec<Dynamic> = argument.into_iter().take(parameters).collect();
+        let part = if phase == Phase::Setup { Part::Setup } else { Part::Teardown };
+        let telling = self.telling(0, part);
         let ending = user.run(cancel, || self.program.call(function, arguments)).await;
         let fail = |diagnostic: Diagnostic| Err(VuError::Script(diagnostic.render(self.program.sources())));
-        match ending {
+        let result = match ending {
             Ending::Returned(Ok(value)) => Ok(Some(value)),
             Ending::Returned(Err(error)) => fail(self.program.diagnose_fully(&error)),
             Ending::Tripped(Trip::Abort(message), _) => Err(VuError::Aborted(message)),
@@ -303,7 +342,60 @@ impl HostInner {
             Ending::Panicked(message) => {
                 fail(Diagnostic::at_file(format!("loadr's own code failed: {message}"), self.program.name()))
             }
+        };
+        if let Some(telling) = telling {
+            telling.end(match &result {
+                Ok(_) => PartEnd::Completed,
+                Err(error @ VuError::Script(_)) => telling.failed(error.to_string()),
+                Err(VuError::Aborted(_)) if cancel.reason().is_some() => PartEnd::Interrupted,
+                Err(error) => {
+                    telling.failed(format!("aborted: {error}"));
+                    PartEnd::Aborted
+                }
+            });
         }
+        result
+    }
+
+    /// Tells that a part begins, where steps are told.
+    fn telling(&self, vu: u32, part: Part) -> Option<Telling<'_>> {
+        let tracer = self.context.tracer()?;
+        tracer.tell(vu, Step::Entered(part));
+        Some(Telling { tracer, vu, began: Instant::now() })
+    }
+}
+
+/// A part that is being told.
+struct Telling<'a> {
+    tracer: &'a Tracer,
+    vu: u32,
+    began: Instant,
+}
+
+impl Telling<'_> {
+    fn failed(&self, text: String) -> PartEnd {
+        self.tracer.tell(self.vu, Step::Failed { text });
+        PartEnd::Failed
+    }
+
+    fn end(&self, ended: PartEnd) {
+        self.tracer.tell(self.vu, Step::Left { ended, took: self.began.elapsed() });
+    }
+
+    /// The end of a part that a VU ran; an error of it was told when it happened.
+    fn end_of(&self, outcome: &Outcome) {
+        self.end(match outcome {
+            Outcome::Completed => PartEnd::Completed,
+            Outcome::Failed => PartEnd::Failed,
+            Outcome::Interrupted => PartEnd::Interrupted,
+            // One that the script did not ask for was told as an error.
+            Outcome::Abort(abort) => {
+                if abort.requested {
+                    self.failed(format!("aborted: {}", abort.message));
+                }
+                PartEnd::Aborted
+            }
+        });
     }
 }
 
@@ -409,21 +501,24 @@ impl ScriptVu {
     }
 
     fn failed(&self, fault: Fault, diagnostic: &Diagnostic, error: Option<&EvalAltResult>) -> Outcome {
-        self.host.script_failed(fault, diagnostic, error);
+        self.host.script_failed(self.vu.id, fault, diagnostic, error);
         Outcome::Failed
     }
 
-    async fn hook(&self, function: &str, cancel: &Cancel) -> Outcome {
-        match self.host.program.parameters(function) {
-            Some(parameters) => self.call(function, parameters.min(2), cancel).await,
-            None => Outcome::Completed,
+    async fn hook(&self, function: &str, part: Part, cancel: &Cancel) -> Outcome {
+        let Some(parameters) = self.host.program.parameters(function) else { return Outcome::Completed };
+        let telling = self.host.telling(self.vu.id, part);
+        let outcome = self.call(function, parameters.min(2), cancel).await;
+        if let Some(telling) = telling {
+            telling.end_of(&outcome);
         }
+        outcome
     }
 }
 
 impl Vu for ScriptVu {
     fn start<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
-        Box::pin(self.hook("vu_start", cancel))
+        Box::pin(self.hook("vu_start", Part::Start, cancel))
     }
 
     fn iterate<'a>(&'a mut self, start: Start, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
@@ -432,7 +527,16 @@ impl Vu for ScriptVu {
             self.vu.iteration_in_scenario.set(start.iteration_in_scenario);
             self.vu.lag.set(start.actual.saturating_sub(start.intended));
             let choice = self.journey.choose(&mut self.vu.rng.borrow_mut());
-            let outcome = self.call(&self.journey.choices[choice].0, self.parameters[choice], cancel).await;
+            let function = &self.journey.choices[choice].0;
+            let telling = self.host.context.tracer().and_then(|_| {
+                let scenario = self.journey.scenario.name.clone();
+                let part = Part::Iteration { scenario, function: function.clone(), number: start.iteration };
+                self.host.telling(self.vu.id, part)
+            });
+            let outcome = self.call(function, self.parameters[choice], cancel).await;
+            if let Some(telling) = telling {
+                telling.end_of(&outcome);
+            }
             // What `vu_stop` asks for is late by nobody's fault.
             self.vu.lag.set(Duration::ZERO);
             if let Some(client) = &self.vu.client {
@@ -447,7 +551,7 @@ impl Vu for ScriptVu {
     }
 
     fn stop<'a>(&'a mut self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Outcome> {
-        Box::pin(self.hook("vu_stop", cancel))
+        Box::pin(self.hook("vu_stop", Part::Stop, cancel))
     }
 }
 

@@ -15,6 +15,7 @@ pub mod modules;
 pub mod names;
 pub mod series;
 pub mod source;
+pub mod tracer;
 pub mod worker_cache;
 
 #[cfg(test)]

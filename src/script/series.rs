@@ -169,6 +169,19 @@ impl SeriesTable {
         self.names.id(name)
     }
 
+    /// The name of that number.
+    #[must_use]
+    pub fn name_of(&self, id: u32) -> Arc<str> {
+        self.names.text(id)
+    }
+
+    /// The tags of that set.
+    #[must_use]
+    pub fn tags_of(&self, id: u32) -> Vec<(String, String)> {
+        let tags = self.tag_sets.get(id as usize).map_or(&[][..], Vec::as_slice);
+        tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+    }
+
     /// The number of the group `name` within the group `parent`.
     pub fn subgroup(&mut self, parent: u32, name: &ImmutableString) -> u32 {
         if let Some(&id) = self.subgroups.get(&(parent, name.clone())) {

@@ -1,13 +1,15 @@
-//! Where scripts come from: files, and the embedded standard library.
+//! Where scripts come from: files, and the embedded standard library. And which files they wanted ([`FilesRead`]).
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rhai::{Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope};
 use rustc_hash::FxHashMap;
 
+use super::context::HostContext;
 use super::error::{CLOSURE_PREFIX, ClosureFiles, Sources, host_error};
 use crate::units;
 
@@ -44,6 +46,7 @@ pub fn source_name(path: &str, importer: Option<&str>) -> String {
 pub struct Resolver {
     sources: Sources,
     closures: ClosureFiles,
+    context: HostContext,
     loaded: RefCell<FxHashMap<String, Rc<Module>>>,
     loading: RefCell<Vec<String>>,
 }
@@ -51,8 +54,8 @@ pub struct Resolver {
 impl Resolver {
     /// One that has loaded nothing yet.
     #[must_use]
-    pub fn new(sources: Sources, closures: ClosureFiles) -> Rc<Self> {
-        Rc::new(Self { sources, closures, loaded: RefCell::default(), loading: RefCell::default() })
+    pub fn new(sources: Sources, closures: ClosureFiles, context: HostContext) -> Rc<Self> {
+        Rc::new(Self { sources, closures, context, loaded: RefCell::default(), loading: RefCell::default() })
     }
 
     fn text(&self, path: &str, name: &str) -> Result<Arc<str>, String> {
@@ -71,6 +74,7 @@ impl Resolver {
             };
             (*text).into()
         } else {
+            self.context.shared().data.note(Path::new(name));
             std::fs::read_to_string(name)
                 .map_err(|error| format!("can't import `{path}`: can't read `{name}`: {error}"))?
                 .into()
@@ -110,6 +114,9 @@ impl ModuleResolver for SharedResolver {
         let mut ast =
             engine.compile(&*text).map_err(|error| inside(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;
         ast.set_source(name.as_str());
+        if let Some(tracer) = resolver.context.tracer() {
+            tracer.learn(&ast);
+        }
         resolver.closures.insert(ast.iter_functions().map(|function| function.name), &name);
         resolver.loading.borrow_mut().push(name.clone());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(inside);
@@ -138,3 +145,27 @@ fn share_closures(module: &mut Module) {
     }
     module.build_index();
 }
+
+/// The files that a script wanted, whether they could be read or not: what has to be watched for changes. Shared by all
+/// who hold a clone.
+#[derive(Clone, Debug, Default)]
+pub struct FilesRead(Arc<Mutex<BTreeSet<PathBuf>>>);
+
+impl FilesRead {
+    /// Takes note of a file.
+    pub fn note(&self, path: &Path) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() < FILES_NOTED_MAX && !files.contains(path) {
+            files.insert(path.to_owned());
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The most files that are noted.
+const FILES_NOTED_MAX: usize = 10_000;

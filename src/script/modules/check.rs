@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 
@@ -12,6 +13,7 @@ use crate::script::bridge::guard::{self, Trip};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
 use crate::script::series::micros;
+use crate::trace::Step;
 
 /// The module.
 pub const MODULE: HostModule = HostModule {
@@ -81,8 +83,11 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define(&mut module, "check", of_map(context.clone()));
     define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
     let decided = |host: HostContext| {
-        move |_: Dynamic, name: ImmutableString, held: bool| {
+        move |value: Dynamic, name: ImmutableString, held: bool| {
             count(&host, &name, held, 0);
+            if let Some(tracer) = host.tracer() {
+                tracer.decided(host.vu().id, &name, held, &value);
+            }
             held
         }
     };
@@ -143,6 +148,9 @@ fn check(
                     // What can't even be evaluated does not hold; a condition that was cut short says nothing.
                     if !guard::stopping() {
                         count(host, name, false, tags);
+                        if let Some(tracer) = host.tracer() {
+                            tracer.checked(host.vu().id, call, name, false, value, condition);
+                        }
                     }
                     return Err(error);
                 }
@@ -155,6 +163,9 @@ fn check(
         };
         all &= held;
         count(host, name, held, tags);
+        if let Some(tracer) = host.tracer() {
+            tracer.checked(host.vu().id, call, name, held, value, condition);
+        }
     }
     Ok(all)
 }
@@ -169,13 +180,19 @@ fn count(host: &HostContext, name: &str, held: bool, tags: u32) {
 
 /// Leaves the group however its body ends: also when the script's stack is unwound.
 struct OpenGroup<'a> {
+    host: &'a HostContext,
     vu: &'a crate::script::context::VuContext,
     outer: u32,
+    started: Instant,
+    threw: bool,
 }
 
 impl Drop for OpenGroup<'_> {
     fn drop(&mut self) {
         self.vu.group.set(self.outer);
+        if let Some(tracer) = self.host.tracer() {
+            tracer.tell(self.vu.id, Step::GroupLeft { took: self.started.elapsed(), threw: self.threw });
+        }
     }
 }
 
@@ -198,9 +215,13 @@ fn group(
     let outer = vu.group.get();
     let id = series.borrow_mut().subgroup(outer, name);
     vu.group.set(id);
-    let open = OpenGroup { vu: &vu, outer };
-    let started = std::time::Instant::now();
+    if let Some(tracer) = host.tracer() {
+        tracer.tell(vu.id, Step::GroupEntered { name: name.to_string() });
+    }
+    let started = Instant::now();
+    let mut open = OpenGroup { host, vu: &vu, outer, started, threw: true };
     let value = body.call_raw(call, None, [])?;
+    open.threw = false;
     drop(open);
     let series = series.borrow_mut().value(recorder, builtin::GROUP_DURATION, vu.scenario.index, id, 0);
     recorder.trend(series, micros(started.elapsed()));

@@ -20,6 +20,7 @@ use super::data_table::{CsvFormat, DataError, Header, Table};
 use super::{FunctionDoc, HostModule, HostResult, define};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
+use crate::script::source::FilesRead;
 use crate::units::nearest;
 
 /// How many data files a run may have.
@@ -179,6 +180,7 @@ const DOCS: &[FunctionDoc] = &[
 #[derive(Debug, Default)]
 pub struct DataPool {
     tables: Mutex<FxHashMap<(PathBuf, Format), Arc<Table>>>,
+    files: FilesRead,
 }
 
 /// How a file is to be read. Two formats of one file are two tables.
@@ -190,8 +192,20 @@ enum Format {
 }
 
 impl DataPool {
+    /// A pool without tables that notes in `files` what is read.
+    #[must_use]
+    pub fn noting(files: FilesRead) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    /// Takes note of a file that a script uses beside its tables.
+    pub fn note(&self, path: &Path) {
+        self.files.note(path);
+    }
+
     /// The table of a file, read now if nobody has asked for it yet. `shown` is the path as the script gives it.
     fn table(&self, path: PathBuf, shown: &str, format: Format) -> Result<Arc<Table>, DataError> {
+        self.files.note(&path);
         // A reader that panicked has inserted nothing: what is there is whole.
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let count = tables.len();

@@ -85,11 +85,11 @@ fn register(engine: &mut Engine, context: &HostContext) {
         lookup(&host, &name).map_or(default, Into::into)
     });
     let host = context.clone();
-    engine.on_print(move |text| host.log(LogLevel::Info, text.to_owned()));
+    engine.on_print(move |text| host.say(LogLevel::Info, text.to_owned()));
     let host = context.clone();
     engine.on_debug(move |text, source, position| {
         let at = source.map_or_else(String::new, |source| format!("{source}:{position:?} "));
-        host.log(LogLevel::Debug, format!("{at}{text}"));
+        host.say(LogLevel::Debug, format!("{at}{text}"));
     });
     // To Rhai `debug` is a word of its own and may not follow `log::`; as a plain name it still finds Rhai's `debug(value)`.
     #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
@@ -102,7 +102,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
         [("debug", LogLevel::Debug), ("info", LogLevel::Info), ("warn", LogLevel::Warn), ("error", LogLevel::Error)]
     {
         let host = context.clone();
-        define(&mut module, name, move |value: Dynamic| host.log(level, value.to_string()));
+        define(&mut module, name, move |value: Dynamic| host.say(level, value.to_string()));
     }
     engine.register_static_module("log", module.into());
 }

@@ -8,6 +8,7 @@ use super::{FunctionDoc, HostModule, check::tag_set, define};
 use crate::metric::{Contains, MetricId, MetricKind};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
+use crate::trace::{Recorded, Step};
 
 /// The module.
 pub const MODULE: HostModule = HostModule {
@@ -146,6 +147,12 @@ fn add(host: &HostContext, metric: &Metric, value: &Dynamic, tags: u32) -> Resul
         MetricKind::Gauge => recorder.gauge(series, number),
         MetricKind::Rate => recorder.rate(series, number != 0.0),
         MetricKind::Trend => recorder.trend(series, (number * 1e3).round() as u64),
+    }
+    if let Some(tracer) = host.tracer() {
+        let is_time = recorder.catalogue().get(metric.id).contains == Contains::Time;
+        let tags = host.recording().map(|(_, series)| series.borrow().tags_of(tags)).unwrap_or_default();
+        let (name, kind) = (metric.name.to_string(), metric.kind);
+        tracer.tell(vu.id, Step::Recorded(Recorded { metric: name, kind, is_time, value: number, tags }));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, EvalAltResult};
+use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext};
 
 use super::argument::short_type_name;
 use super::duration::DurationRange;
@@ -10,6 +10,7 @@ use super::{FunctionDoc, HostModule};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
+use crate::trace::Pause;
 
 /// The module.
 pub const MODULE: HostModule = HostModule { name: "", summary: "Pauses of a virtual user.", docs: DOCS, register };
@@ -40,29 +41,53 @@ const DOCS: &[FunctionDoc] = &[
 
 fn register(engine: &mut Engine, context: &HostContext) {
     let host = context.clone();
-    engine.register_fn("think", move |range: DurationRange| {
+    engine.register_fn("think", move |call: NativeCallContext, range: DurationRange| {
         let duration = range.pick(&mut host.vu().rng.borrow_mut());
-        pause(duration)
+        pause(&host, &call, Pause::Think, duration)
     });
-    engine.register_fn("think", |duration: Duration| pause(duration));
+    let host = context.clone();
+    engine.register_fn("think", move |call: NativeCallContext, duration: Duration| {
+        pause(&host, &call, Pause::Think, duration)
+    });
     engine.register_fn("think", |other: Dynamic| not_a_duration("think", &other, "`think(1.s..3.s)` or `think(2.s)`"));
-    engine.register_fn("sleep", |duration: Duration| pause(duration));
-    engine.register_fn("sleep", |seconds: i64| pause_seconds(seconds as f64));
-    engine.register_fn("sleep", pause_seconds);
+    let host = context.clone();
+    engine.register_fn("sleep", move |call: NativeCallContext, duration: Duration| {
+        pause(&host, &call, Pause::Sleep, duration)
+    });
+    let host = context.clone();
+    engine
+        .register_fn("sleep", move |call: NativeCallContext, seconds: i64| pause_seconds(&host, &call, seconds as f64));
+    let host = context.clone();
+    engine.register_fn("sleep", move |call: NativeCallContext, seconds: f64| pause_seconds(&host, &call, seconds));
     let host = context.clone();
     engine.register_fn("pace", move |duration: Duration| pace(&host, duration));
     engine.register_fn("pace", |other: Dynamic| not_a_duration("pace", &other, "`pace(10.s)`"));
     engine.register_fn("sleep", |other: Dynamic| not_a_duration("sleep", &other, "`sleep(2.s)` or `sleep(500.ms)`"));
 }
 
-fn pause_seconds(seconds: f64) -> Result<(), Box<EvalAltResult>> {
+fn pause_seconds(host: &HostContext, call: &NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) => pause(duration),
+        Ok(duration) => pause(host, call, Pause::Sleep, duration),
         Err(_) => Err(host_error(format!("can't sleep for {seconds} seconds"))),
     }
 }
 
-fn pause(duration: Duration) -> Result<(), Box<EvalAltResult>> {
+fn pause(
+    host: &HostContext,
+    call: &NativeCallContext,
+    by: Pause,
+    duration: Duration,
+) -> Result<(), Box<EvalAltResult>> {
+    if let Some(tracer) = host.tracer().filter(|_| host.phase() != Phase::Init) {
+        let vu = host.vu().id;
+        let skipped = tracer.skips(vu, call.call_position());
+        tracer.paused(vu, by, duration, skipped);
+        if skipped {
+            // The others get their turn all the same, and a stop is noticed.
+            let turn = bridge::wait(tokio::task::yield_now());
+            return turn.map_err(|error| error.into_script_error("pause"));
+        }
+    }
     // Made only when polled: in init there is no timer to make it with.
     bridge::wait(async move { tokio::time::sleep(duration).await }).map_err(|error| error.into_script_error("pause"))
 }
@@ -71,7 +96,15 @@ fn pace(host: &HostContext, duration: Duration) -> Result<(), Box<EvalAltResult>
     if host.phase() != Phase::Vu {
         return Err(host_error("`pace` is about iterations: call it in a journey"));
     }
-    host.vu().pace.set(Some(duration));
+    let vu = host.vu();
+    if let Some(tracer) = host.tracer() {
+        let skipped = tracer.skips_pace();
+        tracer.paused(vu.id, Pause::Pace, duration, skipped);
+        if skipped {
+            return Ok(());
+        }
+    }
+    vu.pace.set(Some(duration));
     Ok(())
 }
 

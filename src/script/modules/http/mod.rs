@@ -22,6 +22,7 @@ use crate::script::bridge;
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
 use crate::script::series::{RequestKey, method_number};
+use crate::script::tracer::Tracer;
 
 mod docs;
 mod request;
@@ -145,6 +146,7 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
     };
     let max_body = host.http().map_or(0, |http| http.options.max_body);
     let client = vu.client.as_ref().expect("whoever may wait has a client");
+    let before = host.tracer().map(|_| Tracer::before(&request, client));
     let mut exchanges = client.send(request).await;
     let hops = exchanges.len();
     let mut held = true;
@@ -154,6 +156,10 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         held = exchange.error.is_none()
             && (!last && (300..400).contains(&exchange.status) || expected.holds(exchange.status));
         record(&host, &vu, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
+    }
+    if let (Some(tracer), Some(before)) = (host.tracer(), before) {
+        let name = host.recording().map(|(_, series)| series.borrow().name_of(name)).unwrap_or_default();
+        tracer.requested(vu.id, *before, &name, held, &exchanges, max_body);
     }
     let exchange = exchanges.pop().expect("a request makes at least one exchange");
     Response::new(exchange, hops - 1, held, echo, max_body)
