@@ -23,6 +23,7 @@ use crate::units;
 
 mod preflight;
 mod rehearsal;
+pub mod trial;
 
 use preflight::Bounds;
 pub use rehearsal::Rehearsal;

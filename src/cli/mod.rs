@@ -19,6 +19,7 @@ pub mod new;
 pub mod run;
 pub mod serve;
 pub mod signals;
+pub mod trial;
 pub mod watch;
 
 use exit::Exit;
@@ -37,6 +38,8 @@ enum Command {
     Run(Box<RunCommand>),
     /// Run one iteration at each save of a script, and show each of its steps.
     Watch(Box<watch::WatchArgs>),
+    /// Run the tests of a script: its functions `test_...`.
+    Test(trial::TestArgs),
     /// Write a script to start from, with the files that it needs.
     New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::Test(args) => trial::run(&args),
         Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Docs(args) => docs::run(&args),

@@ -482,7 +482,7 @@ fn split_threshold(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
+pub(super) fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
     given
         .iter()
         .map(|pair| match pair.split_once('=') {
