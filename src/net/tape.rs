@@ -254,3 +254,89 @@ impl Recorded {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    use ::http::Method;
+
+    use super::*;
+    use crate::net::http::{Client, Network};
+    use crate::net::tls::TlsRoots;
+    use crate::plan::HttpOptions;
+
+    fn recorded(method: &str, url: &str, status: u16, body: &str) -> Recorded {
+        let body = Some(body.to_owned());
+        Recorded { method: method.into(), url: url.into(), status, body, ..Recorded::default() }
+    }
+
+    /// A client that plays these answers to the test `t`.
+    fn playing(answers: Vec<Recorded>) -> (Client, Arc<Tape>, Rc<Network>) {
+        let tests = BTreeMap::from([("t".to_owned(), answers)]);
+        let tape = Arc::new(Tape::playing(Recording { schema: SCHEMA.into(), base_url: None, seed: 1, tests }));
+        tape.begin("t");
+        let roots = Arc::new(TlsRoots::default());
+        let network = Network::taped(&HttpOptions::default(), roots, Some(tape.clone()));
+        (Client::new(network.clone()), tape, network)
+    }
+
+    fn get(client: &Client, network: &Network, url: &str) -> Vec<Exchange> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let request = Request::new(Method::GET, network.target(url).expect("a URL"));
+        runtime.block_on(client.send(request)).into_vec()
+    }
+
+    #[test]
+    fn answers_come_in_their_order_and_no_more_of_them() {
+        let url = "http://shop.test/a";
+        let (client, tape, network) = playing(vec![recorded("GET", url, 200, "one"), recorded("GET", url, 404, "two")]);
+        let first = get(&client, &network, url).remove(0);
+        assert_eq!((first.status, &first.body[..], first.error), (200, &b"one"[..], None));
+        let second = get(&client, &network, url).remove(0);
+        assert_eq!((second.status, &second.body[..]), (404, &b"two"[..]));
+        let third = get(&client, &network, url).remove(0);
+        assert_eq!(third.status, 0);
+        let told = "`GET http://shop.test/a` is recorded 2 times, and was asked for once more; record it again";
+        assert_eq!((third.error.expect("an error").detail.as_str(), tape.unknown()), (told, vec![told.to_owned()]));
+
+        tape.begin("t");
+        assert_eq!(get(&client, &network, url)[0].status, 200, "each run of a test begins anew");
+    }
+
+    #[test]
+    fn cookies_and_redirects_are_made_of_answers() {
+        let mut login = recorded("GET", "http://shop.test/login", 303, "");
+        login.headers = vec![("Set-Cookie".into(), "sid=7".into()), ("Location".into(), "/account".into())];
+        let (client, _, network) = playing(vec![login, recorded("GET", "http://shop.test/account", 200, "me")]);
+        let exchanges = get(&client, &network, "http://shop.test/login");
+        assert_eq!(exchanges.iter().map(|exchange| exchange.status).collect::<Vec<_>>(), [303, 200]);
+        let account = network.target("http://shop.test/account").expect("a URL");
+        let jar = client.cookies().borrow();
+        assert_eq!(jar.get(&account).into_iter().map(|(_, value)| value.to_string()).collect::<Vec<_>>(), ["7"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        let (client, tape, network) = playing(vec![recorded("GET", "http://shop.test/item/1", 200, "")]);
+        let error = get(&client, &network, "http://shop.test/item/2").remove(0).error.expect("an error");
+        assert_eq!(
+            error.detail,
+            "`GET http://shop.test/item/2` is not recorded; nearest is `GET http://shop.test/item/1`"
+        );
+        tape.begin("another");
+        get(&client, &network, "http://shop.test/item/1");
+        assert!(tape.unknown()[0].contains("the recording knows no test `another`"), "{:?}", tape.unknown());
+    }
+
+    #[test]
+    fn a_recording_that_cannot_be_played_is_refused() {
+        let broken = Recorded { body_base64: Some("*".into()), ..recorded("GET", "http://shop.test/", 200, "") };
+        assert!(broken.validate().expect_err("no base64").starts_with("the body of GET http://shop.test/: "));
+        let headers = vec![("a".to_owned(), "b\r\nc: d".to_owned())];
+        let split = Recorded { headers, ..recorded("GET", "http://shop.test/", 200, "") };
+        assert!(split.validate().expect_err("a line break").contains("line break"));
+        assert_eq!(recorded("GET", "http://shop.test/", 200, "x").validate(), Ok(()));
+    }
+}

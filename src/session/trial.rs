@@ -6,7 +6,7 @@
 //! ([`crate::trace`]); a check that does not hold fails it, and so does an error in any of its parts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -137,7 +137,9 @@ pub fn run(path: &Path, name: &str, spec: &TrialSpec) -> Trial {
         Arc::new(move |event| events.lock().unwrap_or_else(PoisonError::into_inner).push(event))
     };
     if let Some(tape) = &spec.tape {
-        tape.begin(&format!("{}::{name}", path.display()));
+        // The same test by another way to write its path is the same test.
+        let parts = path.components().filter(|part| !matches!(part, Component::CurDir));
+        tape.begin(&format!("{}::{name}", parts.collect::<PathBuf>().display()));
     }
     let mut problems = Vec::new();
     if let Err(problem) = perform(path, name, spec, &sink) {
@@ -239,5 +241,24 @@ fn told<T>(result: Result<T, VuError>) -> Result<Option<T>, String> {
         Ok(value) => Ok(Some(value)),
         Err(VuError::Script(_) | VuError::Aborted(_)) => Ok(None),
         Err(other) => Err(format!("error: {other}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_has_tests_where_a_function_is_called_so() {
+        for (text, expected) in [
+            ("fn test_a() {}", true),
+            ("fn journey() {}\n  fn test_a_price(vu, data) {\n}", true),
+            ("// fn test_a() {}", false),
+            ("fn contest_a() {}", false),
+            ("fn journey() { test_a(); }", false),
+            ("let fn_test_a = 1;", false),
+        ] {
+            assert_eq!(has_tests(text), expected, "{text}");
+        }
     }
 }

@@ -28,5 +28,6 @@ mod session;
 mod signals;
 mod texts;
 mod thresholds;
+mod trials;
 mod verdict;
 mod wire;

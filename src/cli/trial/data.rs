@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::FileRun;
+use crate::event::LogLevel;
 use crate::session::trial::{Trial, TrialSpec};
 use crate::trace::{Checked, Step};
 
@@ -47,7 +48,7 @@ fn trial(trial: &Trial) -> Value {
     });
     let printed: Vec<&String> = steps()
         .filter_map(|step| match step {
-            Step::Logged { text, .. } => Some(text),
+            Step::Logged { text, level } if *level > LogLevel::Debug => Some(text),
             _ => None,
         })
         .collect();

@@ -40,7 +40,7 @@ pub(super) fn trial(trial: &Trial, verbose: bool, no_colour: bool) -> String {
         return out;
     }
     let mut renderer =
-        Renderer::new(Look { width: look.width - 4, ..look }, View { debug: true, ..View::default() }, false);
+        Renderer::new(Look { width: look.width - 4, ..look }, View { debug: verbose, ..View::default() }, false);
     let mut steps: Vec<String> = trial.events.iter().flat_map(|event| renderer.event(event)).collect();
     steps.extend(renderer.rest());
     let left_out = steps.len().saturating_sub(STEPS_MAX);

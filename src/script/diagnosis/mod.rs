@@ -216,7 +216,16 @@ pub fn explain(diagnostic: &mut Diagnostic, leaf: &EvalAltResult, around: &Surro
         && let Ok(map) = thrown.as_map_ref()
         && let Some(assertion) = map.get("assertion").and_then(|name| name.as_immutable_string_ref().ok())
     {
-        let lines = assertion_notes(&assertion, &map, found.as_ref());
+        let mut lines = assertion_notes(&assertion, &map, found.as_ref());
+        if let Some(Found::Call(operands)) = &found
+            && map.get("actual").is_some_and(Dynamic::is_unit)
+            && let Some(given) = operands
+                .first()
+                .and_then(|first| expression::last_assignment(around.ast, first.variable.as_ref()?, position))
+        {
+            let line = given.position.line().unwrap_or_default();
+            lines.push(format!("`{}` is what `{}` gave in line {line}", operands[0].text, given.text));
+        }
         for line in lines {
             match diagnostic.notes.last_mut() {
                 // Lines of a comparison belong to the note above them.
