@@ -24,14 +24,14 @@ fix:
 
 # Write docs/scripting.md again, after a change of what scripts can call
 docs:
-    cargo run --quiet -- docs --markdown > docs/scripting.md.new
+    cargo run --quiet -- docs --format markdown > docs/scripting.md.new
     mv docs/scripting.md.new docs/scripting.md
 
 # What a part costs, or whether it is exact: record, snapshot, bridge, json, open, latency
 bench name="record":
     cargo bench --bench {{ name }}
 
-# What the whole program costs, side by side with others: throughput, memory, ready, growth, cold, demo, all
+# What the whole program costs, side by side with others: throughput, memory, ready, growth, cold, watch, demo, all
 figures name="throughput":
     cargo build --release
     python3 benches/figures.py {{ name }}

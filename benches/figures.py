@@ -7,6 +7,7 @@
     python3 benches/figures.py ready          10,000 virtual users: ready within the first second, asleep for nothing
     python3 benches/figures.py growth         memory after 500,000 and after 5,000,000 requests
     python3 benches/figures.py cold           from the start of the process to its first request
+    python3 benches/figures.py watch          loadr watch: from a save to the first line, and to the first request's, 50 saves
     python3 benches/figures.py demo           what the demo server costs beside what loadr costs, journey by journey
     python3 benches/figures.py all
 
@@ -14,15 +15,20 @@ Needs nginx for throughput, memory and growth: the target that costs least. All 
 is shared and noisy: read ratios of one sitting, not single figures.
 """
 
+import fcntl
 import json
+import math
 import os
+import pty
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -221,6 +227,54 @@ def cold(directory):
     print(f"cold: first request after {times[len(times) // 2]:.1f} ms (least {times[0]:.1f}, most {times[-1]:.1f})")
 
 
+def watch(directory):
+    """Saves as editors make them, in turn: a new file renamed over the old one, and a file truncated and written."""
+    shutil.copytree(os.path.join(ROOT, "scripts", "data"), os.path.join(directory, "data"))
+    path = os.path.join(directory, "quickstart.rhai")
+    with open(os.path.join(ROOT, "scripts", "quickstart.rhai")) as file:
+        text = file.read()
+    with open(path, "w") as file:
+        file.write(text)
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ.update(TERM="xterm-256color", LC_ALL="C.UTF-8")
+        os.execv(LOADR, [LOADR, "watch", path, "--demo", "--no-color"])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 120, 0, 0))
+    seen = b""
+
+    def until(pattern):
+        nonlocal seen
+        while not (found := re.search(pattern, seen)):
+            seen += os.read(terminal, 65536)
+        came = time.perf_counter()
+        seen = seen[found.end():]
+        return came
+
+    until(rb"waiting for a save")
+    first_line, first_request = [], []
+    for number in range(50):
+        changed = f"{text}// {number}\n"
+        beside = os.path.join(directory, "beside")
+        time.sleep(0.05)
+        began = time.perf_counter()
+        if number % 2:
+            with open(path, "w") as file:
+                file.write(changed)
+        else:
+            with open(beside, "w") as file:
+                file.write(changed)
+            os.rename(beside, path)
+        first_line.append((until(rb"quickstart.rhai changed") - began) * 1e3)
+        first_request.append((until(rb"GET ") - began) * 1e3)
+        until(rb"waiting for a save")
+    os.write(terminal, b"q")
+    os.waitpid(child, 0)
+    for what, times in (("first line", first_line), ("first request's line", first_request)):
+        times.sort()
+        p95 = times[math.ceil(0.95 * len(times)) - 1]
+        print(f"watch: {what} after {times[len(times) // 2]:.1f} ms, p95 {p95:.1f} ms, most {times[-1]:.1f} ms")
+
+
 def demo(directory):
     port = free_port()
     with Server([LOADR, "demo", "--listen", f"127.0.0.1:{port}", "--threads", "1"], port) as server:
@@ -238,7 +292,7 @@ def demo(directory):
 
 
 def main():
-    known = {f.__name__: f for f in (throughput, memory, ready, growth, cold, demo)}
+    known = {f.__name__: f for f in (throughput, memory, ready, growth, cold, watch, demo)}
     wanted = sys.argv[1:] or ["help"]
     if wanted == ["all"]:
         wanted = list(known)

@@ -1,12 +1,14 @@
 //! What a run tells those who watch it: outputs, the live view, later the live page.
 //!
-//! An event is a value; whoever takes it can't slow a VU. Outputs see one-second snapshots and events, never requests.
+//! An event is a value; whoever takes it can't slow a VU. Outputs see one-second snapshots and events, and samples where
+//! they ask for them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::Side;
 use crate::metric::Catalogue;
+use crate::metric::sample::{Names, Rows};
 use crate::metric::snapshot::Snapshot;
 use crate::report::{Change, GeneratorPoint, Mark, PointLatency, Report, RunInfo, ThresholdSummary};
 
@@ -41,8 +43,21 @@ pub enum RunEvent {
         /// Why, in words.
         reason: String,
     },
+    /// Single requests and values; only outputs that ask for them get them.
+    Samples(Samples),
     /// The run is over.
     Ended(Arc<Report>),
+}
+
+/// News of single requests and values.
+#[derive(Clone, Debug)]
+pub enum Samples {
+    /// What the numbers in rows that follow mean.
+    Names(Arc<Names>),
+    /// Requests and values.
+    Rows(Arc<Rows>),
+    /// So many were left out for the one that hears this: there was no room for them.
+    Lost(u64),
 }
 
 /// A warning says what happened, why it matters and what to change.

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Side;
 
+use advice::Advice;
+
+pub mod advice;
 pub mod figures;
 
 /// The value of [`Report::schema`].
@@ -23,6 +26,9 @@ pub struct Report {
     pub run: RunInfo,
     /// Whether it passed, and why not.
     pub verdict: Verdict,
+    /// What to look at first, the gravest first; empty when nothing stands out.
+    #[serde(default)]
+    pub advice: Vec<Advice>,
     /// Metrics by name, and sub-metrics by selector (`http_req_duration{name:item}`) where a threshold selects one.
     pub metrics: BTreeMap<String, MetricSummary>,
     /// Requests by name and method.
@@ -33,6 +39,9 @@ pub struct Report {
     pub thresholds: Vec<ThresholdSummary>,
     /// Errors, the most frequent first.
     pub errors: Vec<ErrorSummary>,
+    /// The slowest requests by duration, the slowest first; at most twenty.
+    #[serde(default)]
+    pub slowest: Vec<RequestExample>,
     /// How the generator itself fared.
     pub generator: GeneratorSummary,
     /// The plateau of the plan by itself, without ramp-up and drain; none when the plan has none, or the run did not
@@ -227,6 +236,65 @@ pub struct ErrorSummary {
     pub first_at_s: f64,
     /// One case in full.
     pub example: String,
+    /// The request that was the first to fail so; none where it was no request, and beyond a hundred kinds.
+    #[serde(default)]
+    pub request: Option<RequestExample>,
+}
+
+/// A single request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RequestExample {
+    /// Its name.
+    pub name: String,
+    /// Its method.
+    pub method: String,
+    /// Its URL, without credentials.
+    pub url: String,
+    /// Its status; 0 for no response.
+    pub status: u16,
+    /// What went wrong; empty when nothing did.
+    pub error: String,
+    /// When it began: RFC 3339, UTC.
+    pub started_at: String,
+    /// When it began, in seconds from the start of the load; negative in `setup`.
+    pub at_s: f64,
+    /// Its duration; none when it never went out.
+    pub duration_ms: Option<f64>,
+    /// Its phases.
+    pub phases: PhaseTimes,
+    /// Bytes written for it.
+    pub bytes_sent: u64,
+    /// Bytes read for it.
+    pub bytes_received: u64,
+    /// Its scenario; empty in `setup` and `teardown`.
+    pub scenario: String,
+    /// The group it was made in, `outer::inner`; empty outside of groups.
+    pub group: String,
+    /// The VU that made it, from 1; 0 for `setup` and `teardown`.
+    pub vu: u32,
+    /// The VU's iteration, from 0.
+    pub iteration: u64,
+    /// The trace that it began; none unless it carried a trace context (`trace_context`).
+    pub trace_id: Option<String>,
+}
+
+/// How long the phases of a request took; none where one did not happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTimes {
+    /// From wanting to send until a connection was ready, phases of opening it included.
+    pub blocked_ms: Option<f64>,
+    /// Name resolution.
+    pub looking_up_ms: Option<f64>,
+    /// TCP connect.
+    pub connecting_ms: Option<f64>,
+    /// TLS handshake.
+    pub tls_handshaking_ms: Option<f64>,
+    /// Writing the request.
+    pub sending_ms: Option<f64>,
+    /// From the last byte written to the first byte read.
+    pub waiting_ms: Option<f64>,
+    /// From the first byte read to the last.
+    pub receiving_ms: Option<f64>,
 }
 
 /// How the generator fared.

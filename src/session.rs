@@ -12,10 +12,11 @@ use serde_json::{Map, Value};
 use crate::demo::{self, DemoConfig};
 use crate::engine::{self, Control, EngineError, RunOutcome, RunSpec};
 use crate::event::{LogLevel, LogLine, RunEvent, Warning};
+use crate::metric::sample::Wants;
 use crate::metric::threshold::Threshold;
 use crate::output::{self, Fanout, Named, OutputError};
 use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
-use crate::report::RunInfo;
+use crate::report::{Report, RunInfo};
 use crate::script::context::LogSink;
 use crate::script::host::{Script, ScriptSpec};
 use crate::trace::redact;
@@ -100,6 +101,20 @@ impl Announcer {
                 fanout.take_told();
             }
         }
+    }
+
+    /// The report with what outputs have lost so far: it belongs to those who read their files later.
+    fn with_losses(&self, report: Arc<Report>) -> Arc<Report> {
+        let losses = match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Announcing::Running(fanout) => fanout.losses(),
+            Announcing::Early(_) | Announcing::Over => Vec::new(),
+        };
+        if losses.is_empty() {
+            return report;
+        }
+        let mut report = Arc::unwrap_or_clone(report);
+        report.warnings.extend(losses.into_iter().map(|loss| format!("{}; {}", loss.message, loss.hint)));
+        Arc::new(report)
     }
 
     fn start(&self, outputs: Vec<Named>) -> Result<(), OutputError> {
@@ -197,7 +212,6 @@ impl Session {
         let info = RunInfo {
             id: uuid::Uuid::new_v4().to_string(),
             script: spec.script,
-            started_at: jiff::Timestamp::now().to_string(),
             seed: plan.seed,
             loadr_version: env!("CARGO_PKG_VERSION").into(),
             args: redacted(spec.args),
@@ -217,6 +231,7 @@ impl Session {
     /// # Errors
     /// When it can't begin.
     pub fn run(mut self, control: Control) -> Result<SessionEnd, SessionError> {
+        let samples = self.outputs.iter().fold(Wants::NOTHING, |all, named| all.or(named.output.wants_samples()));
         self.announcer.start(self.outputs)?;
         for note in &self.plan.notes {
             self.announcer.tell(RunEvent::Warning(Warning { message: note.clone(), hint: String::new() }));
@@ -240,11 +255,21 @@ impl Session {
             plan: Arc::new(self.plan),
             catalogue,
             thresholds: self.thresholds,
-            info: self.info,
+            info: RunInfo { started_at: jiff::Timestamp::now().to_string(), ..self.info },
             part: Part::WHOLE,
+            samples,
         };
         let announcer = self.announcer.clone();
-        let outcome = engine::run(spec, factory, control, &mut |event| announcer.tell(event));
+        let mut report = None;
+        let outcome = engine::run(spec, factory, control, &mut |event| match event {
+            RunEvent::Ended(ended) => {
+                let told = announcer.with_losses(ended);
+                report = Some(told.clone());
+                announcer.tell(RunEvent::Ended(told));
+            }
+            event => announcer.tell(event),
+        });
+        let outcome = outcome.map(|outcome| RunOutcome { report: report.unwrap_or(outcome.report), ..outcome });
         let outputs = self.announcer.finish(OUTPUT_PATIENCE);
         drop(self.demo);
         Ok(SessionEnd { outcome: outcome.map_err(SessionError::Engine)?, outputs })

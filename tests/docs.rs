@@ -228,7 +228,7 @@ fn the_first_two_commands_are_what_ci_runs_and_what_the_journey_needs() {
 #[test]
 fn the_reference_is_fresh() {
     let fresh = read("docs/scripting.md") == cli::docs::reference();
-    assert!(fresh, "docs/scripting.md is old; write it anew: cargo run -- docs --markdown > docs/scripting.md");
+    assert!(fresh, "docs/scripting.md is old; write it anew: cargo run -- docs --format markdown > docs/scripting.md");
 }
 
 #[test]

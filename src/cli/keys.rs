@@ -119,10 +119,28 @@ fn read_keys(mode: &Termios) -> io::Result<Vec<u8>> {
     let mut bytes = [0u8; 64];
     match rustix::io::read(&stdin, &mut bytes[..])? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        // An arrow or function key: none of its bytes is meant for itself. Escape comes alone.
-        2.. if bytes[0] == 0x1b => Ok(Vec::new()),
-        read => Ok(bytes[..read].to_vec()),
+        read => Ok(without_sequences(&bytes[..read])),
     }
+}
+
+/// The keys among these bytes that are letters and the like. Arrow and function keys come as sequences behind an escape,
+/// of which no byte is meant for itself; an escape that comes alone is a key.
+fn without_sequences(bytes: &[u8]) -> Vec<u8> {
+    let mut keys = Vec::with_capacity(bytes.len());
+    let mut rest = bytes.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        if byte != 0x1b || rest.peek().is_none() {
+            keys.push(byte);
+            continue;
+        }
+        match rest.next() {
+            // Parameters, then a final byte.
+            Some(b'[') => drop(rest.by_ref().find(|byte| matches!(byte, 0x40..=0x7e))),
+            Some(b'O') => drop(rest.next()),
+            _ => {}
+        }
+    }
+    keys
 }
 
 /// Does what a key asks for. Where the run refuses (it has not begun, it is over), nothing is to be done.
@@ -174,6 +192,22 @@ fn stepped_rate(per_second: f64, up: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sequences_of_arrow_and_function_keys_are_left_out() {
+        for (bytes, keys) in [
+            ("abc", "abc"),
+            ("\x1b", "\x1b"),
+            ("\x1b[A", ""),
+            ("a\x1b[Bl", "al"),
+            ("\x1bOPq", "q"),
+            ("\x1b[15~\x1b[1;5Cx", "x"),
+            ("\x1bx", ""),
+            ("\x1b[1", ""),
+        ] {
+            assert_eq!(without_sequences(bytes.as_bytes()), keys.as_bytes(), "{bytes:?}");
+        }
+    }
 
     #[test]
     fn steps_are_a_tenth_and_never_nothing() {

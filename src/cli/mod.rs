@@ -16,6 +16,7 @@ pub mod exit;
 #[cfg(unix)]
 pub mod keys;
 pub mod new;
+pub mod report;
 pub mod run;
 pub mod serve;
 pub mod signals;
@@ -46,6 +47,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Watch or change a run that was started with `--control`.
     Ctl(ctl::CtlArgs),
+    /// Make the HTML page of a run from its exported summary.
+    Report(report::ReportArgs),
     /// Show what scripts can call.
     Docs(docs::DocsArgs),
 }
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => trial::run(&args),
         Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
+        Command::Report(args) => report::report(&args),
         Command::Docs(args) => docs::run(&args),
     };
     exit.into()

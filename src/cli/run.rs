@@ -182,6 +182,9 @@ pub struct RunArgs {
     /// Make a failed request an exception
     #[arg(short = 'w', long, env = "LOADR_THROW", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub throw: bool,
+    /// Send a W3C trace context (`traceparent`) with each request, its ids made from the seed
+    #[arg(long, env = "LOADR_TRACE_CONTEXT", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
+    pub trace_context: bool,
 
     /// Worker threads [default: one a core]
     #[arg(long, env = "LOADR_THREADS", value_name = "N", help_heading = "Bounds")]
@@ -235,6 +238,7 @@ const SWITCHES: &[&str] = &[
     "no_cookies_reset",
     "discard_response_bodies",
     "throw",
+    "trace_context",
 ];
 
 /// Runs the command. `shown` is the command line as it is told in the report.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::browse::{PAGE_END, escape, login_form, page_start};
+use super::browse::{PAGE_END, csrf_meta, escape, login_form, page_start, page_start_with};
 use super::request::first_value;
 use super::response::{HTML, JSON, Reply, Response, error_body};
 use super::routes::Call;
@@ -28,7 +28,7 @@ pub(super) fn form_page(call: &Call<'_>, response: Response<'_>, status: u16, ti
         }
     };
     let message = if message.is_empty() { String::new() } else { format!("<p class=\"error\">{message}</p>\n") };
-    let (start, form) = (page_start(title), login_form(csrf));
+    let (start, form) = (page_start_with(title, &csrf_meta(csrf)), login_form(csrf));
     let parts = [start.as_bytes(), message.as_bytes(), form.as_bytes(), PAGE_END.as_bytes()];
     begun.header("Cache-Control", "no-store").parts(HTML, &parts)
 }
@@ -42,7 +42,8 @@ pub(super) fn login_page(call: &Call<'_>, response: Response<'_>) -> Reply {
 pub(super) fn login(call: &Call<'_>, response: Response<'_>) -> Reply {
     let shop = call.shop;
     let field = |name: &str| first_value(call.body, name).unwrap_or_default();
-    let token = parse_key(&field("csrf_token"));
+    // In the form as browsers send it, or in a header as a page's scripts do.
+    let token = parse_key(&field("csrf_token")).or_else(|| parse_key(call.request.header("x-csrf-token")));
     let caller = shop.caller(call.request, call.now);
     let expected = caller.and_then(|key| shop.sessions.with(key, |session| session.csrf));
     if token.is_none() || token != expected {

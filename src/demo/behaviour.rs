@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustc_hash::FxHasher;
 
 use super::catalogue::gzip;
-use super::response::{JSON, Reply, Response};
+use super::response::{JSON, Reply, Response, error_body};
 use super::routes::Call;
 use super::stats;
 
@@ -73,9 +73,7 @@ pub(super) fn cached(call: &Call<'_>, response: Response<'_>) -> Reply {
         Ok(numbers) => numbers,
         Err(message) => return response.error(400, &message),
     };
-    let mut hasher = FxHasher::default();
-    hasher.write(call.parameter.as_bytes());
-    let key = hasher.finish();
+    let key = hash(call.parameter.as_bytes());
 
     let fresh = call.shop.cached.with(key, |made| call.now.saturating_duration_since(*made).as_secs());
     let (state, age_s, wait) = match fresh.filter(|age_s| *age_s < max_age_s) {
@@ -102,6 +100,13 @@ pub(super) fn cached(call: &Call<'_>, response: Response<'_>) -> Reply {
     reply.after(wait)
 }
 
+/// A key of a store from what visitors call it.
+pub(super) fn hash(name: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(name);
+    hasher.finish()
+}
+
 /// `/slow?ms=&jitter=`: an answer that takes its time.
 pub(super) fn slow(call: &Call<'_>, response: Response<'_>) -> Reply {
     let wait =
@@ -120,17 +125,44 @@ fn delay(call: &Call<'_>, name: &str, default_ms: u64) -> Result<Duration, Strin
     }
 }
 
-/// `/flaky?rate=&status=`: fails now and then.
+/// `/flaky?rate=&status=&fails=&key=&retry_after=`: fails now and then, or so many times for each key; it may say when to
+/// come back.
 pub(super) fn flaky(call: &Call<'_>, response: Response<'_>) -> Reply {
-    let rate = call.request.query_number("rate", 0.1f64);
-    let numbers = rate.and_then(|rate| Ok((rate, call.request.query_number("status", 503u16)?)));
-    match numbers {
-        Err(message) => response.error(400, &message),
-        Ok((rate, _)) if !(0.0..=1.0).contains(&rate) => response.error(400, "`rate` must be from 0 to 1"),
-        Ok((_, status)) if !(400..600).contains(&status) => response.error(400, "`status` must be from 400 to 599"),
-        Ok((rate, status)) if call.shop.dice.chance(rate) => response.error(status, "this error was asked for (flaky)"),
-        Ok(_) => response.json(200, br#"{"ok":true}"#),
+    let request = call.request;
+    let numbers = || {
+        let rate = request.query_number("rate", if request.query_value("fails").is_some() { 0.0 } else { 0.1f64 })?;
+        let (status, fails) = (request.query_number("status", 503u16)?, request.query_number("fails", 0u32)?);
+        let retry_after_s = request.query_value("retry_after").map(|_| request.query_number("retry_after", 0u32));
+        if !(0.0..=1.0).contains(&rate) {
+            return Err("`rate` must be from 0 to 1".to_owned());
+        }
+        if !(400..600).contains(&status) {
+            return Err("`status` must be from 400 to 599".to_owned());
+        }
+        Ok((rate, status, fails, retry_after_s.transpose()?))
+    };
+    let (rate, status, fails, retry_after_s) = match numbers() {
+        Ok(numbers) => numbers,
+        Err(message) => return response.error(400, &message),
+    };
+    let failed_before = |key: &str| {
+        let key = hash(key.as_bytes());
+        let count = |failures: &mut u32| std::mem::replace(failures, failures.saturating_add(1));
+        call.shop.failures.with(key, count).unwrap_or_else(|| {
+            call.shop.failures.insert(key, 1);
+            0
+        })
+    };
+    let fails_now = fails > 0 && failed_before(&request.query_value("key").unwrap_or_default()) < fails;
+    if !fails_now && !call.shop.dice.chance(rate) {
+        return response.json(200, br#"{"ok":true}"#);
     }
+    let begun = response.begin(status);
+    let begun = match retry_after_s {
+        Some(seconds) => begun.header("Retry-After", &seconds.to_string()),
+        None => begun,
+    };
+    begun.body(JSON, error_body("this error was asked for (flaky)"))
 }
 
 /// `/status/{code}`: a status of choice.

@@ -16,8 +16,13 @@ const HITS_MAX: usize = 20;
 
 /// The start of every page.
 pub(super) fn page_start(title: &str) -> String {
+    page_start_with(title, "")
+}
+
+/// The start of a page with more in its head.
+pub(super) fn page_start_with(title: &str, head: &str) -> String {
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n<body>\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title>{head}</head>\n<body>\n\
          <nav><a href=\"/\">Home</a> <a href=\"/products\">Products</a> <a href=\"/cart\">Cart</a> \
          <a href=\"/login\">Log in</a></nav>\n<h1>{title}</h1>\n"
     )
@@ -120,6 +125,11 @@ pub(super) fn search(call: &Call<'_>, response: Response<'_>) -> Reply {
     let (total, hits) = call.shop.catalogue.search(&query, HITS_MAX);
     let query = serde_json::Value::from(&*query);
     response.json(200, format!(r#"{{"q":{query},"total":{total},"hits":{hits}}}"#))
+}
+
+/// A session's CSRF token where scripts of a page look for it.
+pub(super) fn csrf_meta(csrf: u64) -> String {
+    format!("<meta name=\"csrf-token\" content=\"{}\">", key_text(csrf))
 }
 
 /// The login form, with the token that it must bring back.

@@ -174,6 +174,12 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
+    /// The first value of any header, by its name in lower case; empty when it is absent or not UTF-8.
+    pub(super) fn header(&self, name: &str) -> &'a str {
+        let found = self.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+        found.and_then(|header| std::str::from_utf8(header.value).ok()).unwrap_or_default()
+    }
+
     /// The first value of a query parameter, decoded.
     pub(super) fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
         first_value(self.query.as_bytes(), name)

@@ -40,6 +40,8 @@ pub(super) struct Shop {
     pub(super) orders: Store<Order>,
     /// When each cached page was made, by the hash of its key.
     pub(super) cached: Store<Instant>,
+    /// How often `/flaky` has failed, by the hash of its key.
+    pub(super) failures: Store<u32>,
     pub(super) dice: Dice,
     /// One a server thread.
     pub(super) counters: Vec<Arc<Counters>>,
@@ -97,6 +99,7 @@ impl Shop {
             sessions: Store::new(SESSIONS_MAX),
             orders: Store::new(ORDERS_MAX),
             cached: Store::new(CACHED_MAX),
+            failures: Store::new(CACHED_MAX),
             counters,
             events: Events::default(),
         }

@@ -18,12 +18,14 @@ use crate::metric::store::{AbsorbError, Store, Tags};
 use crate::metric::threshold::{Judgement, Threshold};
 use crate::metric::{Catalogue, builtin};
 use crate::plan::Phases;
+use crate::report::advice::advise;
 use crate::report::{
     Change, ChangeKind, GeneratorPoint, GeneratorSummary, Mark, MarkKind, Report, RunInfo, SCHEMA, Series,
     ThresholdSummary,
 };
 use crate::vu::Abort;
 
+mod examples;
 mod limits;
 mod summary;
 mod verdict;
@@ -31,12 +33,9 @@ mod windows;
 
 pub use limits::{LATE_MS, Machine};
 
+use examples::{Examples, Teller};
 use limits::Limits;
 use windows::Windows;
-
-/// The source under which the collector itself hands on the engine's gauges (`vus`, `vus_max`). Workers must use
-/// other numbers, and must not record these gauges themselves.
-pub const ENGINE_SOURCE: SourceId = SourceId(u32::MAX);
 
 /// Errors that a [`Second`] tells.
 const ERRORS_PER_SECOND: usize = 20;
@@ -85,6 +84,8 @@ pub struct EngineNow {
 pub struct EndFacts {
     /// How long the load lasted, without setup and teardown: what rates are divided by.
     pub duration: Duration,
+    /// How long after the engine's start the load began.
+    pub load_began: Duration,
     /// Whether the user interrupted it (Ctrl-C, SIGTERM).
     pub interrupted: bool,
     /// Why a VU ended the whole run.
@@ -136,6 +137,7 @@ pub struct Collector {
     facts: RunFacts,
     windows: Windows,
     limits: Limits,
+    examples: Examples,
     /// Whether the engine's series have been defined.
     engine_told: bool,
     warnings: Vec<String>,
@@ -162,6 +164,7 @@ impl Collector {
         Self {
             windows: Windows::new(&facts.phases),
             limits: Limits::new(facts.machine, &facts.info),
+            examples: Examples::default(),
             store: Store::new(catalogue),
             thresholds: thresholds
                 .into_iter()
@@ -203,6 +206,7 @@ impl Collector {
                 self.windows.absorb(snapshot);
             }
             self.limits.absorb(snapshot);
+            self.examples.absorb(snapshot);
             for warning in &snapshot.warnings {
                 if self.blamed.len() < MAX_WARNINGS && self.blamed.insert(warning.tag.clone()) {
                     let warning = too_many_series(warning, self.store.catalogue());
@@ -286,7 +290,7 @@ impl Collector {
     pub fn finish(self, end: EndFacts) -> Report {
         let planned = self.planned_until().map_or(end.duration, |until| Duration::from_secs(until.into()));
         let planned = planned.min(end.duration);
-        let Self { store, thresholds, facts, windows, limits, warnings, threshold_abort, changes, .. } = self;
+        let Self { store, thresholds, facts, windows, limits, examples, warnings, threshold_abort, changes, .. } = self;
         let judged: Vec<(Threshold, Judgement)> = thresholds
             .into_iter()
             .map(|watched| {
@@ -313,21 +317,27 @@ impl Collector {
         generator.interrupted_iterations = generator.interrupted_iterations.max(totals.iterations_interrupted);
         generator.late_iterations = limits.late();
         (generator.limited, generator.reasons, generator.limits) = (!limited.is_empty(), cautions, limited);
-        Report {
+        let teller = Teller { info: &facts.info, load_began: end.load_began };
+        let (slowest, errors) = (examples.slowest(&teller), summary::errors(&store, &examples, &teller));
+        let mut report = Report {
             schema: SCHEMA.into(),
             run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info },
             verdict,
+            advice: Vec::new(),
             metrics: summary::metrics(&store, judged.iter().map(|(threshold, _)| threshold), end.duration),
             requests: summary::requests(&store, end.duration),
             checks: summary::checks(&store),
             thresholds: summary::thresholds(&judged, facts.allow_failure),
-            errors: summary::errors(&store),
+            errors,
+            slowest,
             generator,
             steady: windows.steady(planned),
             stages: windows.stages(planned),
             series: Series { interval_s: 1, points: summary::points(&store, &limits), marks, events: changes },
             warnings,
-        }
+        };
+        report.advice = advise(&report);
+        report
     }
 
     fn warn(&mut self, warning: Warning, events: &mut Vec<RunEvent>) {
@@ -384,11 +394,12 @@ impl Collector {
         });
         Snapshot {
             version: SNAPSHOT_VERSION,
-            source: ENGINE_SOURCE,
+            source: SourceId::ENGINE,
             second,
             new_series,
             sinks: values.collect(),
             errors: Vec::new(),
+            examples: Vec::new(),
             warnings: Vec::new(),
         }
     }

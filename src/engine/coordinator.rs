@@ -26,7 +26,8 @@ use super::health::{Health, Lag, Probe, open_files_limit};
 use super::steer::{Steering, Wanted};
 use super::worker::{Command, News, Told, WorkerSecond};
 use super::{End, EngineError, RunOutcome, RunSpec};
-use crate::event::{RunEvent, ScenarioNow, ScenarioState, Warning};
+use crate::event::{RunEvent, Samples, ScenarioNow, ScenarioState, Warning};
+use crate::metric::sample::{Names, Rows};
 use crate::metric::snapshot::Snapshot;
 use crate::plan::{Executor, Phases, Plan};
 use crate::report::{GeneratorPoint, RunInfo, ScenarioInfo};
@@ -45,6 +46,8 @@ pub(super) struct Links {
     pub commands: Vec<mpsc::Sender<Command>>,
     /// From all workers.
     pub news: mpsc::Receiver<Told>,
+    /// When the engine began.
+    pub created: Instant,
 }
 
 /// Leads a run. Gives the workers that were lost or given up as well: their threads may never end.
@@ -54,7 +57,8 @@ pub(super) async fn coordinate(
     control: Control,
     on_event: &mut dyn FnMut(RunEvent),
 ) -> (Result<RunOutcome, EngineError>, Vec<usize>) {
-    let mut lead = Lead { workers: links.commands.into_iter().map(Worker::new).collect(), news: links.news, control };
+    let Links { commands, news, created } = links;
+    let mut lead = Lead { workers: commands.into_iter().map(Worker::new).collect(), news, control, created };
     let outcome = lead.run(spec, on_event).await;
     let lost = (0..lead.workers.len()).filter(|&worker| lead.workers[worker].lost).collect();
     (outcome, lost)
@@ -81,6 +85,7 @@ struct Lead {
     workers: Vec<Worker>,
     news: mpsc::Receiver<Told>,
     control: Control,
+    created: Instant,
 }
 
 /// A worker that can't go on, in words.
@@ -135,6 +140,7 @@ impl Lead {
 
         let end = failed.unwrap_or_else(|| self.end(teardown_error.as_ref()));
         let mut facts = EndFacts { duration: load, generator: seconds.health.summary(), ..EndFacts::default() };
+        facts.load_began = seconds.epoch.map_or(Duration::ZERO, |epoch| epoch.saturating_duration_since(self.created));
         facts.interrupted = end == End::Interrupted;
         facts.abort = match self.control.cause() {
             Some(StopCause::Aborted(abort)) => Some(abort),
@@ -259,6 +265,7 @@ impl Lead {
                     seconds.pending.push(Arc::new(*snapshot));
                     break result.err();
                 }
+                Ok(Told { news: News::Samples(names, rows), .. }) => seconds.tell_samples(names, rows),
                 Ok(Told { news: News::Lost(why), worker: 0 }) => {
                     self.workers[0].lost = true;
                     break Some(VuError::Script(why));
@@ -283,6 +290,7 @@ impl Lead {
         let worker = &mut self.workers[told.worker];
         match told.news {
             News::Second(second) | News::Finished(second) => seconds.take(worker, second),
+            News::Samples(names, rows) => seconds.tell_samples(names, rows),
             News::LoadEnded(at) => worker.load_ended = Some(at),
             News::Lost(why) => {
                 worker.lost = true;
@@ -375,6 +383,19 @@ impl Seconds<'_> {
         }
         self.lag.push(second.lag);
         self.pending.push(Arc::new(second.snapshot));
+    }
+
+    /// Hands samples on. Without a load there is nobody who knows what run they are of.
+    fn tell_samples(&mut self, names: Option<Names>, rows: Option<Rows>) {
+        if self.epoch.is_none() {
+            return;
+        }
+        if let Some(names) = names {
+            (self.on_event)(RunEvent::Samples(Samples::Names(Arc::new(names))));
+        }
+        if let Some(rows) = rows {
+            (self.on_event)(RunEvent::Samples(Samples::Rows(Arc::new(rows))));
+        }
     }
 
     /// Tells what was changed from outside since it was last asked.

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::event::RunEvent;
 use crate::metric::Catalogue;
+use crate::metric::sample::Wants;
 use crate::metric::threshold::Threshold;
 use crate::plan::{Part, Plan};
 use crate::report::{Report, RunInfo};
@@ -66,6 +67,8 @@ pub struct RunSpec {
     pub info: RunInfo,
     /// Which part of the plan this process runs: [`Part::WHOLE`] unless several machines share it.
     pub part: Part,
+    /// The single requests and values that outputs ask for.
+    pub samples: Wants,
 }
 
 /// How a run ended.
@@ -199,11 +202,12 @@ fn prepare(spec: &RunSpec, control: &Control) -> (Links, Vec<WorkerEnds>) {
                 fine_timer: false,
                 control: control.clone(),
                 created,
+                samples: spec.samples,
             };
             (sender, (worker_spec, receiver, told.clone()))
         })
         .unzip();
-    (Links { commands, news }, ends)
+    (Links { commands, news, created }, ends)
 }
 
 fn worker_thread(

@@ -35,6 +35,7 @@ use super::vu_loop::panic_text;
 use crate::memory;
 use crate::metric::Catalogue;
 use crate::metric::registry::{Recorder, SeriesLimits};
+use crate::metric::sample::{Names, Rows, Wants};
 use crate::metric::snapshot::{Snapshot, SourceId};
 use crate::plan::{Part, Plan};
 use crate::vu::{Cancel, LocalBoxFuture, SetupData, StopReason, VuError, VuFactory, VuHost, WorkerSeat};
@@ -55,6 +56,8 @@ pub(super) struct WorkerSpec {
     pub control: Control,
     /// When the engine began.
     pub created: Instant,
+    /// The single requests and values that are asked for.
+    pub samples: Wants,
 }
 
 /// What the coordinator tells a worker.
@@ -80,6 +83,8 @@ pub(super) enum News {
     Setup(Result<SetupData, VuError>),
     Ready(Result<(), VuError>),
     Second(WorkerSecond),
+    /// Single requests and values, and names that they use for the first time.
+    Samples(Option<Names>, Option<Rows>),
     /// All its VUs have ended; its last iteration ended so long after the load's start.
     LoadEnded(Duration),
     Finished(WorkerSecond),
@@ -110,6 +115,8 @@ pub(super) async fn drive(
     let limits = SeriesLimits { per_metric: spec.plan.limits.max_series };
     let source = SourceId(u32::try_from(spec.part.interleave(0)).unwrap_or(u32::MAX - 1));
     let recorder = Recorder::new(spec.catalogue.clone(), source, limits);
+    let created = spec.created;
+    recorder.stream(spec.samples, Box::new(move || created.elapsed()));
     let seat = WorkerSeat {
         worker: spec.worker,
         workers: spec.workers,
@@ -132,16 +139,20 @@ pub(super) async fn drive(
                 let ready = crews.iter().try_for_each(|crew| crew.make_ready());
                 tell.news(News::Ready(ready)).await;
             }
-            Command::Begin(epoch) => load = Some(Load::begin(epoch, &crews, &recorder, &tell, &spec.control)),
+            Command::Begin(epoch) => {
+                load = Some(Load::begin(epoch, &crews, &recorder, &tell, &spec.control, spec.samples));
+            }
             Command::Finish => {
                 if let Some(load) = load.take() {
                     let second = load.next_second.get();
                     let lag = load.end();
+                    tell.samples(&recorder, spec.samples).await;
                     tell.news(News::Finished(worker_second(second, &crews, &recorder, lag))).await;
                 }
             }
             Command::Teardown => {
                 let result = teardown(&spec, &*host).await;
+                tell.samples(&recorder, spec.samples).await;
                 // Its place in time is the coordinator's to say.
                 tell.news(News::Teardown(result, Box::new(memory::disown(|| recorder.take_snapshot(0))))).await;
             }
@@ -159,6 +170,14 @@ impl Tell {
     /// Tells the coordinator. When it is gone, so will be this worker's commands, which ends the worker.
     async fn news(&self, news: News) {
         let _ = self.to.send(Told { worker: self.worker, news }).await;
+    }
+
+    /// Hands over the samples that are left.
+    async fn samples(&self, recorder: &Recorder, wants: Wants) {
+        if wants.any() {
+            let (names, rows) = memory::disown(|| recorder.take_stream());
+            self.news(News::Samples(names, rows)).await;
+        }
     }
 }
 
@@ -190,14 +209,21 @@ struct Load {
 }
 
 impl Load {
-    fn begin(epoch: Instant, crews: &[Rc<Crew>], recorder: &Recorder, tell: &Tell, control: &Control) -> Self {
+    fn begin(
+        epoch: Instant,
+        crews: &[Rc<Crew>],
+        recorder: &Recorder,
+        tell: &Tell,
+        control: &Control,
+        samples: Wants,
+    ) -> Self {
         let next_second = Rc::new(Cell::new(0));
         let lag = Rc::new(RefCell::new(Lag::default()));
         let (sampled, taken) = (lag.clone(), lag.clone());
         let (living, told) = (crews.to_vec(), tell.clone());
         crews.iter().for_each(|crew| crew.load_begins(epoch));
         let ticked = Ticked { crews: crews.to_vec(), recorder: recorder.clone(), lag: taken };
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::task::spawn_local(async move { sample_lag(&sampled, epoch).await }),
             tokio::task::spawn_local(steer(crews.to_vec(), control.steering())),
             tokio::task::spawn_local(tick(epoch, next_second.clone(), ticked, tell.clone())),
@@ -207,6 +233,9 @@ impl Load {
                 told.news(News::LoadEnded(ended)).await;
             }),
         ];
+        if samples.any() {
+            tasks.push(tokio::task::spawn_local(hand_over(epoch, recorder.clone(), tell.clone())));
+        }
         Self { next_second, lag, tasks }
     }
 
@@ -246,6 +275,24 @@ async fn tick(epoch: Instant, next: Rc<Cell<u32>>, ticked: Ticked, tell: Tell) {
         if let Ok(permit) = tell.to.try_reserve() {
             let news = News::Second(worker_second(second, &ticked.crews, &ticked.recorder, ticked.lag.take()));
             permit.send(Told { worker: tell.worker, news });
+        }
+    }
+}
+
+/// How often samples are handed over: outputs that write them are at most so far behind.
+const SAMPLES_EVERY: Duration = Duration::from_millis(100);
+
+/// Hands samples over a few times a second. While the coordinator is behind they stay where they are, up to a bound.
+async fn hand_over(epoch: Instant, recorder: Recorder, tell: Tell) {
+    let mut next = epoch;
+    loop {
+        next = (next + SAMPLES_EVERY).max(Instant::now());
+        sleep_until(next).await;
+        if let Ok(permit) = tell.to.try_reserve() {
+            let (names, rows) = memory::disown(|| recorder.take_stream());
+            if names.is_some() || rows.is_some() {
+                permit.send(Told { worker: tell.worker, news: News::Samples(names, rows) });
+            }
         }
     }
 }

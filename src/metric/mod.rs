@@ -14,13 +14,18 @@ use serde::{Deserialize, Serialize};
 
 pub mod aggregate;
 pub mod histogram;
+mod notice;
 pub mod registry;
+pub mod sample;
 pub mod selector;
 pub mod series;
 pub mod sink;
 pub mod snapshot;
 pub mod store;
 pub mod threshold;
+pub mod trace;
+
+pub use notice::SLOWEST;
 
 /// What a metric does with the values it is given, k6's four kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

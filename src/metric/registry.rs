@@ -10,12 +10,14 @@
 //!
 //! Errors are bounded in the same way: kinds beyond [`MAX_ERROR_KINDS`] are counted as [`OTHER_ERRORS`], by side.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::notice::{Clock, Notice};
+use super::sample::{Names, RequestKind, RequestSample, Rows, Value, Wants};
 use super::series::{SeriesIndex, Tag, TagRefs, Tags, normalise};
 use super::sink::Sink;
 use super::snapshot::{
@@ -46,6 +48,8 @@ struct Series {
     touched: bool,
     /// Whether a snapshot has told its definition.
     told: bool,
+    /// Whether the stream of samples has.
+    streamed: bool,
 }
 
 /// How the series of one metric are bounded.
@@ -80,13 +84,14 @@ pub struct Registry {
     errors: Vec<ErrorCount>,
     errors_by_key: FxHashMap<ErrorKey, usize>,
     warnings: Vec<CardinalityWarning>,
+    notice: Notice,
 }
 
 impl Registry {
     fn add_series(&mut self, metric: MetricId, tags: &[&Tag]) -> u32 {
         let id = self.index.insert(metric, tags);
         let sink = Sink::new(self.catalogue.get(metric).kind);
-        self.series.push(Series { sink, touched: false, told: false });
+        self.series.push(Series { sink, touched: false, told: false, streamed: false });
         id
     }
 
@@ -163,6 +168,43 @@ impl Registry {
         &mut series.sink
     }
 
+    /// Hands a value to the stream of samples, where one is asked for.
+    fn sample(&mut self, id: SeriesId, value: Value) {
+        if !self.notice.wants_values() {
+            return;
+        }
+        let series = &mut self.series[id.0 as usize];
+        let define = (!std::mem::replace(&mut series.streamed, true)).then(|| {
+            let (metric, tags) = self.index.get(id.0);
+            SeriesDef { id, metric: *metric, tags: tags.clone() }
+        });
+        self.notice.value(id, value, define);
+    }
+
+    fn count(&mut self, series: SeriesId, value: f64) {
+        match self.touch(series) {
+            Sink::Counter { sum } => *sum += value,
+            other => wrong_kind(other, "count"),
+        }
+    }
+
+    fn rate(&mut self, series: SeriesId, hit: bool) {
+        match self.touch(series) {
+            Sink::Rate { passes, total } => {
+                *passes += u64::from(hit);
+                *total += 1;
+            }
+            other => wrong_kind(other, "rate"),
+        }
+    }
+
+    fn trend(&mut self, series: SeriesId, thousandths: u64) {
+        match self.touch(series) {
+            Sink::Trend(trend) => trend.record(thousandths),
+            other => wrong_kind(other, "trend"),
+        }
+    }
+
     /// Counts an error; gives its place when it has no example yet.
     fn count_error(&mut self, key: &ErrorKey) -> Option<usize> {
         if let Some(&at) = self.errors_by_key.get(key) {
@@ -220,6 +262,7 @@ impl Registry {
             new_series,
             sinks,
             errors: errors.collect(),
+            examples: self.notice.take_examples(),
             warnings: std::mem::take(&mut self.warnings),
         }
     }
@@ -246,6 +289,7 @@ impl Recorder {
             errors: Vec::new(),
             errors_by_key: FxHashMap::default(),
             warnings: Vec::new(),
+            notice: Notice::default(),
         })))
     }
 
@@ -274,10 +318,9 @@ impl Recorder {
         if !value.is_finite() {
             return;
         }
-        match self.0.borrow_mut().touch(series) {
-            Sink::Counter { sum } => *sum += value,
-            other => wrong_kind(other, "count"),
-        }
+        let mut registry = self.0.borrow_mut();
+        registry.count(series, value);
+        registry.sample(series, Value::Count(value));
     }
 
     /// Sets a gauge. What is not a finite number is left out.
@@ -285,30 +328,58 @@ impl Recorder {
         if !value.is_finite() {
             return;
         }
-        match self.0.borrow_mut().touch(series) {
+        let mut registry = self.0.borrow_mut();
+        match registry.touch(series) {
             // `min` and `max` of floats ignore the NaN that stands for nothing.
             Sink::Gauge { last, min, max } => (*last, *min, *max) = (value, min.min(value), max.max(value)),
             other => wrong_kind(other, "gauge"),
         }
+        registry.sample(series, Value::Gauge(value));
     }
 
     /// Adds to a rate.
     pub fn rate(&self, series: SeriesId, hit: bool) {
-        match self.0.borrow_mut().touch(series) {
-            Sink::Rate { passes, total } => {
-                *passes += u64::from(hit);
-                *total += 1;
-            }
-            other => wrong_kind(other, "rate"),
-        }
+        let mut registry = self.0.borrow_mut();
+        registry.rate(series, hit);
+        registry.sample(series, Value::Rate(hit));
     }
 
     /// Adds to a trend, in thousandths of its unit (microseconds for times).
     pub fn trend(&self, series: SeriesId, thousandths: u64) {
-        match self.0.borrow_mut().touch(series) {
-            Sink::Trend(trend) => trend.record(thousandths),
-            other => wrong_kind(other, "trend"),
-        }
+        let mut registry = self.0.borrow_mut();
+        registry.trend(series, thousandths);
+        registry.sample(series, Value::Trend(thousandths));
+    }
+
+    /// For all values of a request at once: they become one sample, [`Request::notice`], and none by themselves. Nothing
+    /// else of this recorder may be called before it is dropped.
+    #[must_use]
+    pub fn request(&self) -> Request<'_> {
+        Request(self.0.borrow_mut())
+    }
+
+    /// The number of a kind of requests. Not for the hot path: keep it.
+    #[must_use]
+    pub fn kind(&self, kind: RequestKind) -> u32 {
+        self.0.borrow_mut().notice.kind(kind)
+    }
+
+    /// Keeps the first request that failed in this way.
+    pub fn failed(&self, key: ErrorKey, sample: &RequestSample) {
+        self.0.borrow_mut().notice.failed(key, sample);
+    }
+
+    /// From now on keeps samples, for [`Recorder::take_stream`] to take. `clock` tells the time since the start of the
+    /// engine.
+    pub fn stream(&self, wants: Wants, clock: Clock) {
+        self.0.borrow_mut().notice.stream(wants, clock);
+    }
+
+    /// What was streamed since the last call, and names that it uses for the first time.
+    #[must_use]
+    pub fn take_stream(&self) -> (Option<Names>, Option<Rows>) {
+        let registry = &mut *self.0.borrow_mut();
+        registry.notice.take_stream(registry.source, &registry.catalogue)
     }
 
     /// Counts an error; `example` is called only for the first of its key.
@@ -325,6 +396,37 @@ impl Recorder {
     #[must_use]
     pub fn take_snapshot(&self, second: u32) -> Snapshot {
         self.0.borrow_mut().take_snapshot(second)
+    }
+}
+
+/// A recorder while the values of one request are recorded.
+pub struct Request<'a>(RefMut<'a, Registry>);
+
+impl Request<'_> {
+    /// Adds to a counter.
+    pub fn count(&mut self, series: SeriesId, value: f64) {
+        self.0.count(series, value);
+    }
+
+    /// Adds to a rate.
+    pub fn rate(&mut self, series: SeriesId, hit: bool) {
+        self.0.rate(series, hit);
+    }
+
+    /// Adds to a trend.
+    pub fn trend(&mut self, series: SeriesId, thousandths: u64) {
+        self.0.trend(series, thousandths);
+    }
+
+    /// The duration in microseconds from which on a request is to be noticed.
+    #[must_use]
+    pub fn notice_from_us(&self) -> u64 {
+        self.0.notice.from_us
+    }
+
+    /// Takes the request itself.
+    pub fn notice(&mut self, sample: RequestSample) {
+        self.0.notice.request(sample);
     }
 }
 

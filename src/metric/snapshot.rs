@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::MetricId;
+use super::sample::Example;
 use crate::fault::Side;
 
 /// The version that is written into each snapshot.
@@ -16,6 +17,12 @@ pub const SNAPSHOT_VERSION: u16 = 1;
 /// Who recorded a snapshot: a worker thread, a remote agent, a server monitor. The collector can't tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourceId(pub u32);
+
+impl SourceId {
+    /// The engine itself, which hands on its gauges (`vus`, `vus_max`) as if it were a source. Workers use other numbers,
+    /// and don't record these gauges themselves.
+    pub const ENGINE: Self = Self(u32::MAX);
+}
 
 /// A series' number within its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,6 +132,9 @@ pub struct Snapshot {
     pub sinks: Vec<(SeriesId, SinkDelta)>,
     /// What was added to which error.
     pub errors: Vec<ErrorDelta>,
+    /// Requests worth keeping: among the slowest of the run so far, or the first to fail in some way.
+    #[serde(default)]
+    pub examples: Vec<Example>,
     /// Bounds that were hit in this second, each told once.
     pub warnings: Vec<CardinalityWarning>,
 }

@@ -15,7 +15,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Named, Output, OutputError};
-use crate::event::{RunEvent, Warning};
+use crate::event::{RunEvent, Samples, Warning};
+use crate::metric::sample::Wants;
 use crate::units::format::{format_count, format_duration};
 
 /// The most events of each class that wait for one output.
@@ -27,12 +28,14 @@ pub struct QueueBounds {
     pub log_lines: usize,
     /// All else but the final report.
     pub others: usize,
+    /// Single requests and values.
+    pub samples: usize,
 }
 
 impl Default for QueueBounds {
     fn default() -> Self {
         // Two minutes of seconds ride out a stalled disk; log lines are worth less than the memory of a flood of them.
-        Self { seconds: 120, log_lines: 256, others: 64 }
+        Self { seconds: 120, log_lines: 256, others: 64, samples: 200_000 }
     }
 }
 
@@ -69,6 +72,7 @@ struct Lane {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     loss_told: bool,
+    wants: Wants,
 }
 
 #[derive(Default)]
@@ -85,6 +89,8 @@ struct Queue {
     events: VecDeque<RunEvent>,
     waiting: [usize; CLASSES],
     lost: [u64; CLASSES],
+    /// Samples that were lost since the output was last told so.
+    samples_untold: u64,
     /// What the output itself has to tell.
     told: Vec<Warning>,
     /// How long the output may take to finish.
@@ -96,13 +102,57 @@ struct Queue {
 const SECONDS: usize = 0;
 const LOG_LINES: usize = 1;
 const OTHERS: usize = 2;
-const CLASSES: usize = 3;
+const SAMPLES: usize = 3;
+const CLASSES: usize = 4;
 
 fn class(event: &RunEvent) -> usize {
     match event {
         RunEvent::Tick(_) => SECONDS,
         RunEvent::Log(_) => LOG_LINES,
+        RunEvent::Samples(_) => SAMPLES,
         _ => OTHERS,
+    }
+}
+
+/// How much room an event takes among those of its class.
+fn weight(event: &RunEvent) -> usize {
+    match event {
+        RunEvent::Samples(Samples::Rows(rows)) => rows.len(),
+        // Names are bounded where they are made, and rows mean nothing without them.
+        RunEvent::Samples(Samples::Names(_) | Samples::Lost(_)) => 0,
+        _ => 1,
+    }
+}
+
+impl Queue {
+    /// Takes an event, or counts it as lost where there is no room for it.
+    fn offer(&mut self, event: &RunEvent, bound: usize) -> bool {
+        let (class, weight) = (class(event), weight(event));
+        if let RunEvent::Samples(Samples::Rows(rows)) = event {
+            self.lost[SAMPLES] += rows.lost;
+            self.samples_untold += rows.lost;
+        }
+        if weight > 0 && self.waiting[class] + weight > bound.max(weight) && !matches!(event, RunEvent::Ended(_)) {
+            self.lost[class] += weight as u64;
+            if class == SAMPLES {
+                self.samples_untold += weight as u64;
+            }
+            return false;
+        }
+        if class == SAMPLES || matches!(event, RunEvent::Ended(_)) {
+            self.tell_samples_lost();
+        }
+        self.waiting[class] += weight;
+        self.events.push_back(event.clone());
+        true
+    }
+
+    /// Tells the output itself what was lost for it, in its place among what was not.
+    fn tell_samples_lost(&mut self) {
+        let lost = std::mem::take(&mut self.samples_untold);
+        if lost > 0 {
+            self.events.push_back(RunEvent::Samples(Samples::Lost(lost)));
+        }
     }
 }
 
@@ -113,7 +163,10 @@ impl Shared {
     }
 
     fn close(&self) {
-        self.lock().closed = true;
+        let mut queue = self.lock();
+        queue.tell_samples_lost();
+        queue.closed = true;
+        drop(queue);
         self.work.notify_one();
     }
 }
@@ -136,12 +189,13 @@ impl Fanout {
         for Named { name, output } in outputs {
             let shared = Arc::new(Shared::default());
             shared.lock().patience = output.patience();
+            let wants = output.wants_samples();
             let theirs = shared.clone();
             let thread = thread::Builder::new()
                 .name("loadr-output".into())
                 .spawn(move || drive(output, &theirs))
                 .map_err(|source| OutputError::Thread { name: name.clone(), source })?;
-            fanout.lanes.push(Lane { name, shared, thread: Some(thread), loss_told: false });
+            fanout.lanes.push(Lane { name, shared, thread: Some(thread), loss_told: false, wants });
         }
         Ok(fanout)
     }
@@ -157,6 +211,12 @@ impl Fanout {
         }
     }
 
+    /// What was lost so far, by output.
+    #[must_use]
+    pub fn losses(&self) -> Vec<Warning> {
+        self.lanes.iter().filter_map(|lane| lane.losses(lane.shared.lock().lost)).collect()
+    }
+
     /// What the outputs were told of each other since the last call.
     pub fn take_told(&mut self) -> Vec<Warning> {
         std::mem::take(&mut self.told)
@@ -170,21 +230,17 @@ impl Fanout {
 
     fn offer(&self, event: &RunEvent) {
         let class = class(event);
-        let bound = [self.bounds.seconds, self.bounds.log_lines, self.bounds.others][class];
-        let always = matches!(event, RunEvent::Ended(_));
+        let bound = [self.bounds.seconds, self.bounds.log_lines, self.bounds.others, self.bounds.samples][class];
         for lane in &self.lanes {
             let mut queue = lane.shared.lock();
-            if queue.end.is_some() {
+            if queue.end.is_some() || (class == SAMPLES && !lane.wants.any()) {
                 continue;
             }
-            if queue.waiting[class] >= bound && !always {
-                queue.lost[class] += 1;
-                continue;
-            }
-            queue.waiting[class] += 1;
-            queue.events.push_back(event.clone());
+            let taken = queue.offer(event, bound);
             drop(queue);
-            lane.shared.work.notify_one();
+            if taken {
+                lane.shared.work.notify_one();
+            }
         }
     }
 
@@ -307,13 +363,14 @@ impl Lane {
     }
 
     fn losses(&self, lost: [u64; CLASSES]) -> Option<Warning> {
-        let parts: Vec<String> = [("second", SECONDS), ("log line", LOG_LINES), ("other event", OTHERS)]
-            .into_iter()
-            .filter(|&(_, class)| lost[class] > 0)
-            .map(|(noun, class)| {
-                format!("{} {noun}{}", format_count(lost[class] as f64), if lost[class] == 1 { "" } else { "s" })
-            })
-            .collect();
+        let parts: Vec<String> =
+            [("second", SECONDS), ("sample", SAMPLES), ("log line", LOG_LINES), ("other event", OTHERS)]
+                .into_iter()
+                .filter(|&(_, class)| lost[class] > 0)
+                .map(|(noun, class)| {
+                    format!("{} {noun}{}", format_count(lost[class] as f64), if lost[class] == 1 { "" } else { "s" })
+                })
+                .collect();
         if parts.is_empty() {
             return None;
         }
@@ -356,7 +413,7 @@ fn work_off(mut output: Box<dyn Output>, shared: &Shared) -> Result<(), OutputEr
             queue = shared.work.wait_timeout(queue, IDLE).unwrap_or_else(PoisonError::into_inner).0;
         }
         if let Some(event) = queue.events.pop_front() {
-            queue.waiting[class(&event)] -= 1;
+            queue.waiting[class(&event)] -= weight(&event);
             drop(queue);
             output.event(&event)?;
             tell(&mut *output, shared);
@@ -464,7 +521,7 @@ mod tests {
     #[test]
     fn a_slow_output_loses_rows_and_says_how_many_but_keeps_the_report() {
         let (slow, permits, saw) = puppet("slow");
-        let bounds = QueueBounds { seconds: 2, log_lines: 1, others: 1 };
+        let bounds = QueueBounds { seconds: 2, log_lines: 1, others: 1, samples: 1 };
         let mut fanout = Fanout::with_bounds(vec![slow], bounds).unwrap();
         // The first event may be in the output's hands or in the queue: both are accounted for below.
         for _ in 0..10 {

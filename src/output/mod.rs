@@ -1,6 +1,7 @@
 //! What people and programs see of a run: the contract of an output, and the table of formats that `--out` knows.
 //!
-//! An [`Output`] takes [`RunEvent`]s: one-second snapshots, log lines, the final report; never a single request. The
+//! An [`Output`] takes [`RunEvent`]s: one-second snapshots, log lines, the final report, and
+//! single requests where it asks for them. The
 //! [`fanout`] gives each output a thread and a bounded queue, so that a slow disk or a stuck terminal loses rows (and says
 //! how many) instead of slowing a virtual user.
 //!
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{RunEvent, Warning};
+use crate::metric::sample::Wants;
 
 #[cfg(test)]
 mod compliance;
@@ -57,6 +59,11 @@ pub trait Output: Send {
     /// # Errors
     /// When it can't: the destination is not writable, the disk is full.
     fn check(&mut self) -> Result<(), OutputError>;
+
+    /// The single requests and values that it asks for, as `RunEvent::Samples`; the others cost nothing.
+    fn wants_samples(&self) -> Wants {
+        Wants::NOTHING
+    }
 
     /// Takes an event. May block; its own queue fills up meanwhile.
     ///

@@ -10,6 +10,7 @@ use crate::fault::Side;
 use crate::metric::registry::{Recorder, SeriesLimits};
 use crate::metric::snapshot::SourceId;
 use crate::metric::{Catalogue, Contains, MetricKind, builtin};
+use crate::report::advice::{Advice, Level, Place, PlaceKind};
 use crate::report::*;
 
 /// A stream whose text can be looked at.
@@ -108,16 +109,48 @@ pub(super) fn empty_report() -> Report {
             ..RunInfo::default()
         },
         verdict: Verdict { passed: false, reasons: vec!["no request was made".into()], ..Verdict::default() },
+        advice: Vec::new(),
         metrics: BTreeMap::new(),
         requests: Vec::new(),
         checks: Vec::new(),
         thresholds: Vec::new(),
         errors: Vec::new(),
+        slowest: Vec::new(),
         generator: GeneratorSummary::default(),
         steady: None,
         stages: Vec::new(),
         series: Series { interval_s: 1, points: Vec::new(), marks: Vec::new(), events: Vec::new() },
         warnings: Vec::new(),
+    }
+}
+
+/// A single request that took so many milliseconds.
+pub(super) fn slow_request(ms: f64) -> RequestExample {
+    RequestExample {
+        name: "item".into(),
+        method: "GET".into(),
+        url: "http://shop.test:8080/items/17".into(),
+        status: 200,
+        error: String::new(),
+        started_at: "2026-03-01T12:00:41.25Z".into(),
+        at_s: 40.75,
+        duration_ms: Some(ms),
+        phases: PhaseTimes {
+            blocked_ms: Some(0.4),
+            looking_up_ms: None,
+            connecting_ms: Some(0.3),
+            tls_handshaking_ms: None,
+            sending_ms: Some(0.1),
+            waiting_ms: Some(ms - 0.3),
+            receiving_ms: Some(0.2),
+        },
+        bytes_sent: 123,
+        bytes_received: 4_567,
+        scenario: "shoppers".into(),
+        group: "browse::item".into(),
+        vu: 17,
+        iteration: 31,
+        trace_id: Some("0af7651916cd43dd8448eb211c80319c".into()),
     }
 }
 
@@ -202,6 +235,21 @@ pub(super) fn rich_report() -> Report {
             cautions: limits().iter().map(reason).collect(),
             inconclusive: false,
         },
+        advice: vec![Advice {
+            id: "slow-request".into(),
+            level: Level::Info,
+            title: "POST http://shop.test:8080/cart is the slowest part".into(),
+            text:
+                "It is 19% of all requests, but about 88% of the slowest 5%. Its p95 is 13.6 ms, that of all 3.4 ms. \
+                   To make the whole faster, begin here."
+                    .into(),
+            r#where: Some(Place {
+                kind: PlaceKind::Request,
+                name: "POST http://shop.test:8080/cart".into(),
+                from_s: None,
+                to_s: None,
+            }),
+        }],
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_string(), metric)).collect(),
         requests: vec![
             request("http://shop.test:8080/item/{id}", "GET", 30_000, 0, 0.6),
@@ -229,6 +277,12 @@ pub(super) fn rich_report() -> Report {
                 count: 57,
                 first_at_s: 12.4,
                 example: "POST http://shop.test:8080/cart: connect to 127.0.0.1:8080 failed: connection refused".into(),
+                request: Some(RequestExample {
+                    status: 0,
+                    error: "connect to 127.0.0.1:8080 failed: connection refused".into(),
+                    duration_ms: None,
+                    ..slow_request(1.0)
+                }),
             },
             ErrorSummary {
                 code: 1024,
@@ -237,8 +291,10 @@ pub(super) fn rich_report() -> Report {
                 count: 3,
                 first_at_s: 80.25,
                 example: "POST http://shop.test:8080/cart: socket: too many open files".into(),
+                request: None,
             },
         ],
+        slowest: vec![slow_request(1_204.5), slow_request(900.25)],
         generator: GeneratorSummary {
             limited: true,
             reasons: limits().iter().map(reason).collect(),
@@ -366,13 +422,30 @@ pub(super) fn hostile_report() -> Report {
         report.checks.push(CheckSummary { name: name.clone(), group: name.clone(), passes: 1, fails: 1 });
         report.thresholds.push(threshold(&name, &name, false, None));
         report.thresholds.push(threshold(&format!("http_reqs{{name:{name}}}"), &name, true, Some(f64::MAX)));
-        report.errors.push(ErrorSummary { message: name.clone(), example: name.clone(), ..report.errors[0].clone() });
+        let request = RequestExample {
+            name: name.clone(),
+            method: name.clone(),
+            url: name.clone(),
+            error: name.clone(),
+            scenario: name.clone(),
+            group: name.clone(),
+            trace_id: Some(name.clone()),
+            ..slow_request(1.0)
+        };
+        report.slowest.insert(0, request.clone());
+        report.errors.push(ErrorSummary {
+            message: name.clone(),
+            example: name.clone(),
+            request: Some(request),
+            ..report.errors[0].clone()
+        });
         report.run.scenarios.push(ScenarioInfo {
             name: name.clone(),
             description: name.clone(),
             ..ScenarioInfo::default()
         });
         report.warnings.push(name.clone());
+        report.advice.push(Advice { title: name.clone(), text: name.clone(), ..report.advice[0].clone() });
         report.verdict.reasons.push(name.clone());
         report.generator.reasons.push(name.clone());
         report.verdict.cautions.push(name.clone());

@@ -149,6 +149,8 @@ pub struct HttpOptions {
     pub hosts: BTreeMap<String, String>,
     /// Make a failed request an exception.
     pub throw: bool,
+    /// Send the header `traceparent` with each request.
+    pub trace_context: bool,
 }
 
 impl Default for HttpOptions {
@@ -167,6 +169,7 @@ impl Default for HttpOptions {
             batch_per_host: 6,
             hosts: BTreeMap::new(),
             throw: false,
+            trace_context: false,
         }
     }
 }

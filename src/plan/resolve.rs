@@ -47,6 +47,7 @@ pub const OPTIONS: &[&str] = &[
     "batch_per_host",
     "hosts",
     "throw",
+    "trace_context",
     "max_memory",
     "max_vu_memory",
     "max_script_time",
@@ -499,6 +500,7 @@ fn read_plan(
             batch_per_host,
             hosts: o.text_map("hosts", errors),
             throw: o.flag("throw", errors).unwrap_or(false),
+            trace_context: o.flag("trace_context", errors).unwrap_or(false),
         },
         limits: Limits {
             max_memory: o.bytes("max_memory", errors).unwrap_or(limits.max_memory),

@@ -293,7 +293,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
                 "tags": {"a": "1", "b": 2}, "seed": 9, "threads": 3, "timeout": "5s", "maxRedirects": 1, "userAgent": "me",
                 "insecureSkipTLSVerify": true, "noCookiesReset": true, "no_connection_reuse": true, "noVUConnectionReuse": true,
                 "discardResponseBodies": true, "maxBody": "1MB", "batch": 2, "batchPerHost": 1.0, "hosts": {"a.test": "127.0.0.1"},
-                "throw": true, "maxMemory": "1GiB", "maxVuMemory": "1MiB", "max_script_time": 2500, "maxSeries": 10,
+                "throw": true, "traceContext": true, "maxMemory": "1GiB", "maxVuMemory": "1MiB", "max_script_time": 2500, "maxSeries": 10,
                 "setupTimeout": "1s", "teardownTimeout": "2s", "noSetup": true, "noTeardown": true, "allowFailure": "true",
             }),
         ),
@@ -317,6 +317,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             batch_per_host: 1,
             hosts: BTreeMap::from([("a.test".into(), "127.0.0.1".into())]),
             throw: true,
+            trace_context: true,
         }
     );
     assert_eq!(

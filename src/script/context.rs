@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rhai::Dynamic;
+use rhai::{Dynamic, ImmutableString};
+use rustc_hash::FxHashMap;
 
 use super::modules::data::DataPool;
 use super::series::SeriesTable;
@@ -100,6 +101,8 @@ pub struct VuContext {
     pub iteration: Cell<u64>,
     /// Its iteration among all of its scenario, from 0.
     pub iteration_in_scenario: Cell<u64>,
+    /// How many requests its iteration has made.
+    pub requests: Cell<u32>,
     /// How much later than intended its iteration started; zero in closed load.
     pub lag: Cell<Duration>,
     /// How long its iteration is to take at least, if the script has said so.
@@ -112,6 +115,8 @@ pub struct VuContext {
     pub group: Cell<u32>,
     /// What the script keeps in `vu.state`.
     pub state: RefCell<Dynamic>,
+    /// What libraries keep by `vu::remember`; nothing is allocated before the first.
+    pub kept: RefCell<Option<Box<FxHashMap<ImmutableString, Dynamic>>>>,
     /// Its HTTP client; none in init.
     pub client: Option<Client>,
 }
@@ -124,12 +129,14 @@ impl VuContext {
             id,
             iteration: Cell::new(0),
             iteration_in_scenario: Cell::new(0),
+            requests: Cell::new(0),
             lag: Cell::new(Duration::ZERO),
             pace: Cell::new(None),
             rng: RefCell::new(fastrand::Rng::with_seed(0)),
             scenario,
             group: Cell::new(0),
             state: RefCell::new(Dynamic::from_map(rhai::Map::new())),
+            kept: RefCell::default(),
             client,
         };
         vu.begin_iteration(seed, 0);
@@ -139,6 +146,7 @@ impl VuContext {
     /// Seeds the random choices for an iteration: the same for the same run seed, VU and iteration.
     pub fn begin_iteration(&self, seed: u64, iteration: u64) {
         self.iteration.set(iteration);
+        self.requests.set(0);
         self.group.set(0);
         self.pace.set(None);
         // SplitMix64's finaliser spreads neighbouring VUs and iterations over the whole seed space.

@@ -226,7 +226,7 @@ impl VuFactory for ScriptFactory {
                 })
             })
             .collect();
-        let series = SeriesTable::new(self.tags.clone(), scenarios.clone());
+        let series = SeriesTable::new(self.tags.clone(), scenarios.clone(), seat.epoch);
         let network = Network::taped(&self.http, self.roots.clone(), self.tape.clone());
         let http = HttpContext { network: network.clone(), options: self.http.clone() };
         let context = HostContext::for_worker(self.script.shared.clone(), recorder.clone(), series, http, seat.epoch);

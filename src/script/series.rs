@@ -7,16 +7,18 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rhai::ImmutableString;
 use rustc_hash::FxHashMap;
 use url::Url;
 
-use super::context::ScenarioContext;
+use super::context::{ScenarioContext, VuContext};
 use super::names;
+use crate::memory;
 use crate::metric::registry::Recorder;
-use crate::metric::snapshot::SeriesId;
+use crate::metric::sample::{Phases, RequestKind, RequestSample};
+use crate::metric::snapshot::{ErrorKey, SeriesId};
 use crate::metric::{MetricId, builtin};
 use crate::net::Exchange;
 use crate::net::target::Target;
@@ -85,9 +87,26 @@ pub struct RequestKey {
     pub expected: bool,
 }
 
+/// Which exchange it was, beyond its kind.
+#[derive(Clone, Copy)]
+pub struct Occasion<'a> {
+    /// The VU that made it.
+    pub vu: &'a VuContext,
+    /// Which request of its iteration, from 0.
+    pub number: u32,
+    /// Which exchange of the request, from 0.
+    pub hop: u32,
+    /// Whether it carried a trace context.
+    pub traced: bool,
+    /// How long ago it ended: what later exchanges of the request took.
+    pub ago: Duration,
+}
+
 /// All series of one kind of request.
 #[derive(Clone, Copy, Debug)]
 struct RequestSeries {
+    /// What samples call it.
+    kind: u32,
     requests: SeriesId,
     failed: SeriesId,
     duration: SeriesId,
@@ -143,12 +162,14 @@ pub struct SeriesTable {
     values: FxHashMap<ValueKey, SeriesId>,
     urls: FxHashMap<Box<str>, KnownUrl>,
     name_buffer: String,
+    /// When the engine began: what samples count from.
+    epoch: Instant,
 }
 
 impl SeriesTable {
-    /// Empty tables for a run with these tags and scenarios.
+    /// Empty tables for a run with these tags and scenarios, whose engine began at `epoch`.
     #[must_use]
-    pub fn new(run_tags: Vec<Tag>, scenarios: Vec<Rc<ScenarioContext>>) -> Self {
+    pub fn new(run_tags: Vec<Tag>, scenarios: Vec<Rc<ScenarioContext>>, epoch: Instant) -> Self {
         Self {
             run_tags,
             scenarios,
@@ -161,6 +182,7 @@ impl SeriesTable {
             values: FxHashMap::default(),
             urls: FxHashMap::default(),
             name_buffer: String::new(),
+            epoch,
         }
     }
 
@@ -236,47 +258,106 @@ impl SeriesTable {
         self.names.id(&self.name_buffer)
     }
 
-    /// Records one exchange under its key. `lag` is how much later than intended its iteration started, which counts in
-    /// open load: had it started on time, the request would have been sent so much earlier.
-    pub fn record(&mut self, recorder: &Recorder, mut key: RequestKey, exchange: &Exchange, lag: Duration) {
-        let opened = !exchange.reused && exchange.timings.connecting.is_some();
+    /// Records one exchange under its key. In open load its duration counts from when it would have been sent, had its
+    /// iteration started on time, too.
+    pub fn record(&mut self, recorder: &Recorder, mut key: RequestKey, exchange: &Exchange, occasion: Occasion<'_>) {
+        let opened = opened(exchange);
         let series = match self.requests.get(&key) {
             Some(series) if !opened || series.connection.is_some() => *series,
             _ => self.new_request(recorder, &mut key, opened),
         };
         let timings = &exchange.timings;
-        recorder.count(series.requests, 1.0);
-        recorder.rate(series.failed, !key.expected);
+        let mut request = recorder.request();
+        request.count(series.requests, 1.0);
+        request.rate(series.failed, !key.expected);
         // A request that never went out has no duration: zeros would make a dead target look quick.
         let answered = exchange.status != 0;
-        if answered || !timings.duration().is_zero() {
-            recorder.trend(series.duration, micros(timings.duration()));
+        let duration = timings.duration();
+        if answered || !duration.is_zero() {
+            request.trend(series.duration, micros(duration));
             if let Some(intended) = series.duration_intended {
-                recorder.trend(intended, micros(lag + timings.duration()));
+                request.trend(intended, micros(occasion.vu.lag.get()) + micros(duration));
             }
-            recorder.trend(series.sending, micros(timings.sending));
-            recorder.trend(series.waiting, micros(timings.waiting));
+            request.trend(series.sending, micros(timings.sending));
+            request.trend(series.waiting, micros(timings.waiting));
         }
         if answered {
-            recorder.trend(series.receiving, micros(timings.receiving));
+            request.trend(series.receiving, micros(timings.receiving));
         }
-        recorder.count(series.sent, exchange.bytes_sent as f64);
-        recorder.count(series.received, exchange.bytes_received as f64);
+        request.count(series.sent, exchange.bytes_sent as f64);
+        request.count(series.received, exchange.bytes_received as f64);
         if let (true, Some(connection)) = (opened, &series.connection) {
             // An attempt that failed took its time in these phases, but opened nothing.
             if exchange.status != 0 || exchange.bytes_sent > 0 {
-                recorder.count(connection.opened, 1.0);
+                request.count(connection.opened, 1.0);
             }
-            recorder.trend(connection.blocked, micros(timings.blocked));
+            request.trend(connection.blocked, micros(timings.blocked));
             for (series, phase) in [
                 (connection.looking_up, timings.looking_up),
                 (connection.connecting, timings.connecting),
                 (connection.tls, timings.tls_handshaking),
             ] {
                 if let Some(phase) = phase {
-                    recorder.trend(series, micros(phase));
+                    request.trend(series, micros(phase));
                 }
             }
+        }
+        if micros(duration) >= request.notice_from_us() {
+            // Another thread will free it.
+            memory::disown(|| request.notice(self.sample(series.kind, exchange, occasion)));
+        }
+    }
+
+    /// Keeps an exchange as the first that failed in this way.
+    pub fn failed(
+        &self,
+        recorder: &Recorder,
+        key: &RequestKey,
+        error: ErrorKey,
+        exchange: &Exchange,
+        occasion: Occasion<'_>,
+    ) {
+        // What does not fit into the tables is no kind of its own, and needs no example.
+        if let Some(series) = self.requests.get(key) {
+            memory::disown(|| recorder.failed(error, &self.sample(series.kind, exchange, occasion)));
+        }
+    }
+
+    /// An exchange as a sample.
+    #[cold]
+    fn sample(&self, kind: u32, exchange: &Exchange, occasion: Occasion<'_>) -> RequestSample {
+        let timings = &exchange.timings;
+        let answered = exchange.status != 0;
+        let sent = answered || !timings.duration().is_zero();
+        let short = |duration: Duration| u32::try_from(micros(duration)).unwrap_or(u32::MAX);
+        let when = |happened: bool, duration: Duration| happened.then(|| short(duration));
+        let opened = opened(exchange);
+        RequestSample {
+            kind,
+            vu: occasion.vu.id,
+            iteration: occasion.vu.iteration.get(),
+            number: occasion.number,
+            hop: occasion.hop,
+            traced: occasion.traced,
+            ended: self.epoch.elapsed().saturating_sub(occasion.ago),
+            url: exchange.url.as_str().into(),
+            error: exchange.error.as_ref().map(|error| error.detail.as_str().into()),
+            protocol: exchange.protocol,
+            tls_version: exchange.tls_version,
+            duration_us: sent.then(|| micros(timings.duration())),
+            lag_us: micros(occasion.vu.lag.get()),
+            phases: Phases {
+                blocked: when(opened || !timings.blocked.is_zero(), timings.blocked),
+                looking_up: timings.looking_up.map(short),
+                connecting: timings.connecting.map(short),
+                tls: timings.tls_handshaking.map(short),
+                sending: when(sent, timings.sending),
+                waiting: when(sent, timings.waiting),
+                receiving: when(answered, timings.receiving),
+            },
+            opened,
+            bytes_sent: exchange.bytes_sent,
+            bytes_received: exchange.bytes_received,
         }
     }
 
@@ -356,11 +437,29 @@ impl SeriesTable {
         tags
     }
 
+    fn request_kind(&self, key: &RequestKey) -> RequestKind {
+        let scenario = self.scenarios.get(usize::from(key.scenario));
+        let mut tags = self.common_tags(usize::from(key.scenario), key.group, key.tags);
+        tags.retain(|(key, _)| !["scenario", "group"].contains(&&**key));
+        RequestKind {
+            name: self.names.text(key.name),
+            method: METHODS[usize::from(key.method)].into(),
+            status: key.status,
+            expected: key.expected,
+            error_code: key.error_code,
+            group: self.groups.text(key.group),
+            scenario: scenario.map(|scenario| scenario.name.clone()).unwrap_or_default(),
+            open: scenario.is_some_and(|scenario| scenario.open),
+            tags,
+        }
+    }
+
     fn request_series(&self, recorder: &Recorder, key: &RequestKey) -> RequestSeries {
         let tags = self.request_tags(key);
         let open = self.scenarios.get(usize::from(key.scenario)).is_some_and(|scenario| scenario.open);
         let of = |metric| recorder.series(metric, &tags);
         RequestSeries {
+            kind: recorder.kind(self.request_kind(key)),
             requests: of(builtin::HTTP_REQS),
             failed: of(builtin::HTTP_REQ_FAILED),
             duration: of(builtin::HTTP_REQ_DURATION),
@@ -387,6 +486,11 @@ impl SeriesTable {
     }
 }
 
+/// Whether an exchange opened a connection, or tried to.
+fn opened(exchange: &Exchange) -> bool {
+    !exchange.reused && exchange.timings.connecting.is_some()
+}
+
 /// Microseconds: thousandths of the unit of times.
 #[must_use]
 pub fn micros(duration: Duration) -> u64 {
@@ -399,4 +503,204 @@ const METHODS: [&str; 10] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "O
 #[must_use]
 pub fn method_number(method: &http::Method) -> u8 {
     METHODS.iter().position(|&known| known == method.as_str()).unwrap_or(METHODS.len() - 1) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::fault::{Fault, Side};
+    use crate::metric::Catalogue;
+    use crate::metric::SLOWEST;
+    use crate::metric::registry::SeriesLimits;
+    use crate::metric::sample::{Reason, Value, Wants};
+    use crate::metric::snapshot::{SinkDelta, Snapshot, SourceId};
+    use crate::net::http::Network;
+    use crate::net::tls::TlsRoots;
+    use crate::net::{NetError, Timings};
+    use crate::plan::HttpOptions;
+
+    fn recorder() -> Recorder {
+        Recorder::new(Arc::new(Catalogue::new()), SourceId(3), SeriesLimits { per_metric: 1_000 })
+    }
+
+    fn table(open: bool) -> SeriesTable {
+        let scenario = ScenarioContext { name: "shop".into(), open, ..ScenarioContext::default() };
+        SeriesTable::new(vec![("team".into(), "a".into())], vec![Rc::new(scenario)], Instant::now())
+    }
+
+    fn exchange(random: &mut fastrand::Rng) -> Exchange {
+        let network = Network::new(&HttpOptions::default(), Arc::new(TlsRoots::default()));
+        let mut short = || Duration::from_micros(random.u64(0..500_000));
+        let mut timings = Timings { sending: short(), waiting: short(), receiving: short(), ..Timings::default() };
+        let mut exchange = Exchange {
+            method: http::Method::GET,
+            url: network.target("http://me:pw@shop.test/items/1").unwrap(),
+            status: 200,
+            headers: Default::default(),
+            body: Bytes::new(),
+            timings,
+            reused: true,
+            bytes_sent: 100,
+            bytes_received: 2_000,
+            remote: None,
+            protocol: Some("HTTP/1.1"),
+            tls_version: None,
+            error: None,
+        };
+        if random.bool() {
+            exchange.reused = false;
+            timings.connecting = Some(Duration::from_micros(random.u64(0..9_000)));
+            timings.looking_up = random.bool().then(|| Duration::from_micros(7));
+            timings.tls_handshaking = random.bool().then(|| Duration::from_micros(900));
+            timings.blocked = Duration::from_micros(random.u64(0..20_000));
+        }
+        if random.u8(0..4) == 0 {
+            // It never went out, or was never answered.
+            (exchange.status, exchange.protocol) = (0, None);
+            exchange.error = Some(NetError { fault: Fault::TIMEOUT, detail: "not over".into() });
+            (timings.waiting, timings.receiving) = (Duration::ZERO, Duration::ZERO);
+            if random.bool() {
+                (timings.sending, exchange.bytes_sent) = (Duration::ZERO, 0);
+            }
+        }
+        exchange.timings = timings;
+        exchange
+    }
+
+    fn key(table: &mut SeriesTable, exchange: &Exchange) -> RequestKey {
+        let expected = exchange.error.is_none();
+        let error_code = if expected { 0 } else { Fault::TIMEOUT.code };
+        let name = table.name("item");
+        let status = exchange.status;
+        RequestKey { name, tags: 0, group: 0, error_code, status, scenario: 0, method: 0, expected }
+    }
+
+    fn occasion(vu: &VuContext) -> Occasion<'_> {
+        Occasion { vu, number: 5, hop: 0, traced: false, ago: Duration::ZERO }
+    }
+
+    /// How many values each metric has, and what they add up to.
+    type Sums = BTreeMap<u16, (u64, f64)>;
+
+    fn sums(snapshot: &Snapshot) -> Sums {
+        let metrics: BTreeMap<_, _> = snapshot.new_series.iter().map(|def| (def.id, def.metric)).collect();
+        let mut sums = Sums::new();
+        for (id, sink) in &snapshot.sinks {
+            let (count, sum) = match sink {
+                SinkDelta::Counter { sum } => (0, *sum),
+                SinkDelta::Rate { passes, total } => (*total, *passes as f64),
+                SinkDelta::Trend(trend) => (trend.count, trend.sum as f64),
+                SinkDelta::Gauge { .. } => panic!("requests have no gauges"),
+            };
+            let entry = sums.entry(metrics[id].0).or_default();
+            *entry = (entry.0 + count, entry.1 + sum);
+        }
+        sums
+    }
+
+    #[test]
+    fn samples_add_up_to_what_the_series_were_given() {
+        for open in [false, true] {
+            let (recorder, mut table) = (recorder(), table(open));
+            recorder.stream(Wants::ALL, Box::new(|| Duration::ZERO));
+            let vu = VuContext::new(7, 1, Rc::default(), None);
+            vu.lag.set(Duration::from_micros(123));
+            let mut random = fastrand::Rng::with_seed(1);
+            for _ in 0..500 {
+                let exchange = exchange(&mut random);
+                let key = key(&mut table, &exchange);
+                table.record(&recorder, key, &exchange, occasion(&vu));
+            }
+            let (names, rows) = recorder.take_stream();
+            let (names, rows) = (names.unwrap(), rows.unwrap());
+            assert_eq!((rows.requests.len(), rows.values.len(), rows.lost), (500, 0, 0));
+            let mut found = Sums::new();
+            for sample in &rows.requests {
+                sample.values(&names.kinds[sample.kind as usize], |metric, value| {
+                    let (count, sum) = match value {
+                        Value::Count(value) => (0, value),
+                        Value::Rate(hit) => (1, f64::from(u8::from(hit))),
+                        Value::Trend(thousandths) => (1, thousandths as f64),
+                        Value::Gauge(_) => panic!("requests have no gauges"),
+                    };
+                    let entry = found.entry(metric.0).or_default();
+                    *entry = (entry.0 + count, entry.1 + sum);
+                });
+            }
+            assert_eq!(found, sums(&recorder.take_snapshot(0)));
+            assert_eq!(found.contains_key(&builtin::HTTP_REQ_DURATION_INTENDED.0), open);
+            let kind = &names.kinds[0];
+            assert_eq!((&*kind.scenario, &*kind.name, kind.open), ("shop", "item", open));
+            assert_eq!(kind.tags, [("team".into(), "a".into())]);
+            assert_eq!((&*rows.requests[0].url, rows.requests[0].vu), ("http://shop.test/items/1", 7));
+        }
+    }
+
+    #[test]
+    fn the_slowest_are_kept_whether_or_not_samples_are_asked_for() {
+        for wants in [Wants::NOTHING, Wants::ALL] {
+            let (recorder, mut table) = (recorder(), table(false));
+            recorder.stream(wants, Box::new(|| Duration::ZERO));
+            let vu = VuContext::new(1, 1, Rc::default(), None);
+            let mut random = fastrand::Rng::with_seed(3);
+            let (mut all, mut told) = (Vec::new(), Vec::new());
+            for second in 0..10 {
+                for _ in 0..100 {
+                    let mut exchange = exchange(&mut random);
+                    // Sometimes all that is new is slower than all before.
+                    exchange.timings.waiting += Duration::from_millis(second * random.u64(0..100));
+                    let key = key(&mut table, &exchange);
+                    table.record(&recorder, key, &exchange, occasion(&vu));
+                    all.push(micros(exchange.timings.duration()));
+                }
+                let examples = recorder.take_snapshot(second as u32).examples;
+                assert!(examples.len() <= SLOWEST);
+                told.extend(examples.iter().filter_map(|example| example.duration_us));
+            }
+            for durations in [&mut all, &mut told] {
+                durations.sort_unstable_by(|a, b| b.cmp(a));
+            }
+            assert_eq!(all[..SLOWEST], told[..SLOWEST]);
+            assert!(told.len() < 150, "{} requests were looked at again", told.len());
+        }
+    }
+
+    #[test]
+    fn a_failed_request_is_kept_with_its_kind() {
+        let (recorder, mut table) = (recorder(), table(false));
+        let vu = VuContext::new(2, 1, Rc::default(), None);
+        let mut random = fastrand::Rng::with_seed(0);
+        let failed =
+            std::iter::repeat_with(|| exchange(&mut random)).find(|exchange| exchange.error.is_some()).unwrap();
+        let key = key(&mut table, &failed);
+        table.record(&recorder, key, &failed, occasion(&vu));
+        let error = ErrorKey { code: 1, side: Side::Target, message: "not over".into() };
+        table.failed(&recorder, &key, error.clone(), &failed, occasion(&vu));
+        let examples = recorder.take_snapshot(0).examples;
+        let example = examples.iter().find(|example| example.reason == Reason::Failed(error.clone())).unwrap();
+        assert_eq!((example.vu, example.number, example.kind.status), (2, 5, 0));
+        assert_eq!(example.error.as_deref(), Some("not over"));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let recorder = recorder();
+        recorder.stream(Wants::ALL, Box::new(|| Duration::from_secs(1)));
+        let series = recorder.series(builtin::ITERATIONS, &[]);
+        (0..200_000).for_each(|_| recorder.count(series, 1.0));
+        let (names, rows) = recorder.take_stream();
+        let rows = rows.unwrap();
+        assert_eq!(names.unwrap().series.len(), 1);
+        assert_eq!(rows.values.len() as u64 + rows.lost, 200_000);
+        assert!(rows.lost > 0 && rows.values[0].at == Duration::from_secs(1));
+        recorder.count(series, 1.0);
+        let (names, rows) = recorder.take_stream();
+        assert!(names.is_none(), "a series is told once");
+        assert_eq!(rows.map(|rows| (rows.values.len(), rows.lost)), Some((1, 0)));
+        assert!(matches!(recorder.take_stream(), (None, None)));
+    }
 }

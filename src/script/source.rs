@@ -17,6 +17,8 @@ use crate::units;
 pub const STDLIB: &[(&str, &str)] = &[
     ("std/auth", include_str!("../../stdlib/auth.rhai")),
     ("std/checks", include_str!("../../stdlib/checks.rhai")),
+    ("std/flow", include_str!("../../stdlib/flow.rhai")),
+    ("std/retry", include_str!("../../stdlib/retry.rhai")),
     ("std/think", include_str!("../../stdlib/think.rhai")),
 ];
 

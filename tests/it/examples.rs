@@ -1,7 +1,9 @@
-//! Every documented example of every host module, run as a journey of one virtual user against the demo server.
+//! Every documented example of every host module and of the standard library, run as a journey of one virtual user against
+//! the demo server.
 //!
 //! An example that has a `fn journey` is a script; one that opens data files is the top level of a script; any other is
-//! the body of a journey. Files that examples name are in `tests/fixtures`.
+//! the body of a journey. Files that examples name are in `tests/fixtures`. What examples of the standard library have
+//! before them is told in `script::library`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +17,7 @@ use loadr::metric::registry::{Recorder, SeriesLimits};
 use loadr::metric::snapshot::SourceId;
 use loadr::plan::{self, Layer, ScriptFacts, Source};
 use loadr::script::host::{Script, ScriptSpec};
+use loadr::script::library;
 use loadr::script::modules::TABLE;
 use loadr::vu::{Cancel, Outcome, Seat, Start, VuFactory, WorkerSeat};
 
@@ -38,7 +41,7 @@ fn assert_error(function, part) {
 fn as_script(example: &str) -> String {
     if example.contains("fn journey") {
         format!("{example}\n{ASSERTIONS}")
-    } else if example.contains("data::") {
+    } else if ["csv", "json", "lines"].iter().any(|reader| example.contains(&format!("data::{reader}("))) {
         format!("{example}\nfn journey() {{}}\n{ASSERTIONS}")
     } else {
         format!("fn journey(vu, data) {{\n{example}\n}}\n{ASSERTIONS}")
@@ -102,6 +105,25 @@ fn every_documented_example_holds() {
             }
         }
         assert!(failures.is_empty(), "{} examples fail:\n\n{}", failures.len(), failures.join("\n\n"));
+    });
+}
+
+#[test]
+fn every_example_of_the_standard_library_holds() {
+    with_fixtures(|directory, base_url| {
+        let mut failures = Vec::new();
+        let mut ran = 0;
+        for section in library::sections() {
+            for entry in &section.functions {
+                let script = format!("{}{}", library::preamble(&section), as_script(&entry.example));
+                if let Err(problem) = run(&script, directory, base_url) {
+                    failures.push(format!("`{}`: {problem}\n{}", entry.signature, entry.example));
+                }
+                ran += 1;
+            }
+        }
+        assert!(failures.is_empty(), "{} of {ran} examples fail:\n\n{}", failures.len(), failures.join("\n\n"));
+        assert!(ran > 20, "only {ran} examples were found");
     });
 }
 

@@ -135,6 +135,11 @@ impl Running {
         assert!(self.stderr.wait_for(part), "no line with {part:?} came:\n{}", self.stderr.text());
     }
 
+    /// What stderr has so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Sends a signal to the process.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let child = self.child.as_ref().expect("it runs");

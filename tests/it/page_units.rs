@@ -18,6 +18,18 @@ fn skipped(missing: &str) -> bool {
     true
 }
 
+/// Whether something is missing that tests in a browser need.
+pub fn lacks_browser() -> bool {
+    if lacks_node() {
+        return true;
+    }
+    if !folder().join("node_modules/playwright-core").is_dir() {
+        return skipped("playwright-core is not installed; run npm install --prefix tests/page");
+    }
+    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
+    !Path::new(&chromium).exists() && skipped(&format!("{chromium} is not installed; CHROMIUM names another"))
+}
+
 /// Whether there is a node that knows modules by their text, from 20.19 on.
 fn lacks_node() -> bool {
     let Ok(output) = Command::new("node").arg("--version").output() else {
@@ -30,7 +42,7 @@ fn lacks_node() -> bool {
 }
 
 /// Runs node in the folder of the page's tests, and fails with what it printed.
-fn node(arguments: &[&str]) -> String {
+pub fn node(arguments: &[&str]) -> String {
     let output = Command::new("node").args(arguments).current_dir(folder()).output().expect("node runs");
     let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "node {arguments:?}:\n{printed}");
@@ -49,16 +61,7 @@ fn the_arithmetic_of_the_page() {
 
 #[test]
 fn the_page_in_a_browser() {
-    if lacks_node() {
-        return;
-    }
-    if !folder().join("node_modules/playwright-core").is_dir() {
-        skipped("playwright-core is not installed; run npm install --prefix tests/page");
-        return;
-    }
-    let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".into());
-    if !Path::new(&chromium).exists() {
-        skipped(&format!("{chromium} is not installed; CHROMIUM names another"));
+    if lacks_browser() {
         return;
     }
     let profile = tempfile::tempdir().expect("a folder");

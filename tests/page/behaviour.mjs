@@ -12,7 +12,15 @@ import { chromium } from "playwright-core";
 import { begun, edges, EVIL, growth, sample } from "./sample.mjs";
 
 const ASSETS = path.resolve(import.meta.dirname, "../../src/output/page/assets");
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:";
 const TYPES = { ".js": "text/javascript", ".css": "text/css", ".html": "text/html; charset=utf-8" };
 
@@ -30,7 +38,11 @@ async function serve(doc) {
     }
     try {
       let body = await readFile(path.join(ASSETS, path.basename(name)), "utf8");
-      if (name === "index.html") body = body.replace(/(id="loadr-data">)null/, (_, start) => start + JSON.stringify(doc).replaceAll("<", "\\u003c"));
+      if (name === "index.html")
+        body = body.replace(
+          /(id="loadr-data">)null/,
+          (_, start) => start + JSON.stringify(doc).replaceAll("<", "\\u003c"),
+        );
       response.writeHead(200, { "content-type": TYPES[path.extname(name)], "content-security-policy": POLICY });
       response.end(body);
     } catch {
@@ -40,23 +52,44 @@ async function serve(doc) {
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   return {
     address: `http://127.0.0.1:${server.address().port}/`,
-    push: (event, data) => { for (const client of clients) client.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`); },
+    push: (event, data) => {
+      for (const client of clients) client.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+    },
     connected: () => (clients.size > 0 ? Promise.resolve() : new Promise((done) => server.once("client", done))),
-    drop: () => { for (const client of clients) client.destroy(); clients.clear(); },
-    close: () => new Promise((done) => { for (const client of clients) client.destroy(); server.close(done); server.closeAllConnections(); }),
+    drop: () => {
+      for (const client of clients) client.destroy();
+      clients.clear();
+    },
+    close: () =>
+      new Promise((done) => {
+        for (const client of clients) client.destroy();
+        server.close(done);
+        server.closeAllConnections();
+      }),
   };
 }
 
-const context = await chromium.launchPersistentContext(process.argv[2], { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS, viewport: { width: 1280, height: 900 } });
+const context = await chromium.launchPersistentContext(process.argv[2], {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  headless: true,
+  args: FLAGS,
+  viewport: { width: 1280, height: 900 },
+});
 
 /** Opens a page with a document; what it complains about, or asks others for, fails the test. */
 async function opened(doc, run, { quiet = [] } = {}) {
   const server = await serve(doc);
   const page = await context.newPage();
   const complaints = [];
-  page.on("console", (message) => { if (["error", "warning"].includes(message.type()) && !quiet.some((q) => message.text().includes(q))) complaints.push(message.text()); });
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !quiet.some((q) => message.text().includes(q)))
+      complaints.push(message.text());
+  });
   page.on("pageerror", (error) => complaints.push(error.stack));
-  page.on("request", (request) => { if (!request.url().startsWith(server.address) && !request.url().startsWith("data:")) complaints.push(`request to ${request.url()}`); });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(server.address) && !request.url().startsWith("data:"))
+      complaints.push(`request to ${request.url()}`);
+  });
   try {
     await page.goto(server.address);
     await page.getByTestId("verdict").waitFor();
@@ -71,7 +104,10 @@ async function opened(doc, run, { quiet = [] } = {}) {
 const id = (page, name) => page.getByTestId(name);
 /** Waits until something of the page holds. */
 const until = (page, condition, argument) => page.waitForFunction(condition, argument, { timeout: 30_000 });
-const column = (page, table, name) => page.$$eval(`[data-testid="${table}"] tbody [data-column="${name}"]`, (cells) => cells.filter((c) => !c.closest("tr").hidden).map((c) => c.dataset.value));
+const column = (page, table, name) =>
+  page.$$eval(`[data-testid="${table}"] tbody [data-column="${name}"]`, (cells) =>
+    cells.filter((c) => !c.closest("tr").hidden).map((c) => c.dataset.value),
+  );
 
 /** Drags over a chart, from one share of its plot's width to another. */
 async function drag(page, chart, from, to) {
@@ -80,7 +116,8 @@ async function drag(page, chart, from, to) {
   const box = await plot.boundingBox();
   await page.mouse.move(box.x + box.width * from, box.y + box.height / 2);
   await page.mouse.down();
-  for (let step = 1; step <= 5; step += 1) await page.mouse.move(box.x + box.width * (from + ((to - from) * step) / 5), box.y + box.height / 2);
+  for (let step = 1; step <= 5; step += 1)
+    await page.mouse.move(box.x + box.width * (from + ((to - from) * step) / 5), box.y + box.height / 2);
   await page.mouse.up();
 }
 
@@ -89,10 +126,16 @@ const TESTS = {
     const doc = sample();
     await opened(doc, async (page) => {
       const tables = {
-        latency: { p50: doc.series.latency.p50, "p99.9": doc.series.latency["p99.9"] }, vus: { vus: doc.series.vus },
-        requests: { ok: doc.series.requests_ok, failed: doc.series.requests_failed }, errors: { error_0: doc.series.requests_failed },
-        generator: { memory_bytes: doc.series.generator.memory_bytes }, phases: { waiting_p95: doc.series.phases.waiting.p95 },
-        distribution: { duration: doc.distribution.duration }, bytes: { received: doc.series.bytes_received }, checks: { failed: doc.series.checks_failed }, iterations: { dropped: doc.series.iterations_dropped },
+        latency: { p50: doc.series.latency.p50, "p99.9": doc.series.latency["p99.9"] },
+        vus: { vus: doc.series.vus },
+        requests: { ok: doc.series.requests_ok, failed: doc.series.requests_failed },
+        errors: { error_0: doc.series.requests_failed },
+        generator: { memory_bytes: doc.series.generator.memory_bytes },
+        phases: { waiting_p95: doc.series.phases.waiting.p95 },
+        distribution: { duration: doc.distribution.duration },
+        bytes: { received: doc.series.bytes_received },
+        checks: { failed: doc.series.checks_failed },
+        iterations: { dropped: doc.series.iterations_dropped },
       };
       for (const [name, columns] of Object.entries(tables)) {
         await id(page, `table-button-${name}`).click();
@@ -103,11 +146,23 @@ const TESTS = {
         await id(page, `table-button-${name}`).click();
       }
       await id(page, "table-button-heatmap").click();
-      const cells = await page.$$eval('[data-testid="table-heatmap"] td', (tds) => tds.map((td) => Number(td.dataset.value)));
-      assert.equal(cells.reduce((a, b) => a + b), doc.heatmap.cells.flatMap((c) => c.filter((_, i) => i % 2 === 1)).reduce((a, b) => a + b));
+      const cells = await page.$$eval('[data-testid="table-heatmap"] td', (tds) =>
+        tds.map((td) => Number(td.dataset.value)),
+      );
+      assert.equal(
+        cells.reduce((a, b) => a + b),
+        doc.heatmap.cells.flatMap((c) => c.filter((_, i) => i % 2 === 1)).reduce((a, b) => a + b),
+      );
       for (const name of ["load", "timeline"]) assert.ok(await id(page, `chart-${name}`).isVisible(), name);
       const figure = async (name) => (await id(page, `figure-${name}`).textContent()).replaceAll("\u00a0", " ");
-      for (const [name, text] of Object.entries({ p50: "5.00 ms", p95: "20.0 ms", p99: "45.0 ms", vus: "50", duration: "1 min 30 s" })) assert.equal(await figure(name), text);
+      for (const [name, text] of Object.entries({
+        p50: "5.00 ms",
+        p95: "20.0 ms",
+        p99: "45.0 ms",
+        vus: "50",
+        duration: "1 min 30 s",
+      }))
+        assert.equal(await figure(name), text);
       assert.equal(await id(page, "figure-requests").getAttribute("data-value"), String(doc.totals.requests));
       assert.equal(await id(page, "verdict").getAttribute("data-passed"), "false");
     });
@@ -118,7 +173,11 @@ const TESTS = {
       const rows = async () => (await column(page, "table-latency", "at_s")).length;
       await id(page, "table-button-latency").click();
       assert.equal(await rows(), 90);
-      for (const reset of [() => page.keyboard.press("Escape"), () => id(page, "zoom-reset").click(), () => id(page, "chart-vus").locator(".plot").dblclick()]) {
+      for (const reset of [
+        () => page.keyboard.press("Escape"),
+        () => id(page, "zoom-reset").click(),
+        () => id(page, "chart-vus").locator(".plot").dblclick(),
+      ]) {
         await drag(page, "chart-requests", 0.3, 0.6);
         await until(page, () => document.querySelectorAll('[data-testid="table-latency"] tbody tr').length < 45);
         assert.ok((await rows()) > 10);
@@ -163,13 +222,22 @@ const TESTS = {
       await plot.focus();
       await page.keyboard.press("Home");
       for (let i = 0; i < 12; i += 1) await page.keyboard.press("ArrowRight");
-      await until(page, () => document.querySelector('[data-testid="chart-vus"] .plot').getAttribute("aria-valuetext")?.startsWith("00:12: VUs 24"));
+      await until(page, () =>
+        document
+          .querySelector('[data-testid="chart-vus"] .plot')
+          .getAttribute("aria-valuetext")
+          ?.startsWith("00:12: VUs 24"),
+      );
       await page.keyboard.press("Shift+ArrowRight");
-      await until(page, () => document.querySelector('[data-testid="chart-vus"] .plot').getAttribute("aria-valuetext")?.startsWith("00:22"));
+      await until(page, () =>
+        document.querySelector('[data-testid="chart-vus"] .plot').getAttribute("aria-valuetext")?.startsWith("00:22"),
+      );
       await page.keyboard.press("+");
       await id(page, "zoom-reset").waitFor();
       for (let i = 0; i < 5; i += 1) await page.keyboard.press("Shift+ArrowRight");
-      await until(page, () => document.querySelector('[data-testid="chart-vus"] .plot').getAttribute("aria-valuetext")?.startsWith("01:12"));
+      await until(page, () =>
+        document.querySelector('[data-testid="chart-vus"] .plot').getAttribute("aria-valuetext")?.startsWith("01:12"),
+      );
       await page.keyboard.press("Escape");
       await until(page, () => document.querySelector('[data-testid="zoom-reset"]').hidden);
       // Charts that are not over time have points to step through.
@@ -186,7 +254,18 @@ const TESTS = {
       const sent = await page.evaluate(() => {
         const plot = document.querySelector('[data-testid="chart-requests"] .plot');
         const box = plot.getBoundingClientRect();
-        const send = (type, share) => plot.dispatchEvent(new PointerEvent(type, { pointerId: 7, pointerType: "touch", isPrimary: true, button: 0, clientX: box.left + box.width * share, clientY: box.top + 60, bubbles: true }));
+        const send = (type, share) =>
+          plot.dispatchEvent(
+            new PointerEvent(type, {
+              pointerId: 7,
+              pointerType: "touch",
+              isPrimary: true,
+              button: 0,
+              clientX: box.left + box.width * share,
+              clientY: box.top + 60,
+              bubbles: true,
+            }),
+          );
         plot.setPointerCapture = () => {};
         send("pointerdown", 0.4);
         send("pointermove", 0.5);
@@ -217,7 +296,10 @@ const TESTS = {
       await chart.getByRole("button", { name: /Log scale/ }).click();
       const after = await ticks();
       assert.notDeepEqual(after, before);
-      assert.ok(after.some((t) => t.replace("\u00a0", " ") === "0 ms"), `${after}`);
+      assert.ok(
+        after.some((t) => t.replace("\u00a0", " ") === "0 ms"),
+        `${after}`,
+      );
     });
   },
 
@@ -227,7 +309,10 @@ const TESTS = {
       const table = id(page, "requests-table");
       await table.getByRole("button", { name: "p95" }).click();
       const down = (await column(page, "requests-table", "p95")).map(Number);
-      assert.deepEqual(down, [...down].sort((a, b) => b - a));
+      assert.deepEqual(
+        down,
+        [...down].sort((a, b) => b - a),
+      );
       assert.equal(await table.locator('th[data-column="p95"]').getAttribute("aria-sort"), "descending");
       await table.getByRole("button", { name: "p95" }).click();
       assert.deepEqual((await column(page, "requests-table", "p95")).map(Number), [...down].reverse());
@@ -244,6 +329,41 @@ const TESTS = {
     });
   },
 
+  async "single requests are told in full, and columns without values left out"() {
+    const doc = sample(20);
+    const example = {
+      ...doc.slowest[0],
+      status: 0,
+      error: "request timeout",
+      group: "shop",
+      at_s: -1.5,
+      phases: {
+        blocked_ms: 2,
+        connecting_ms: 1,
+        tls_handshaking_ms: 30,
+        sending_ms: 0.1,
+        waiting_ms: 10,
+        receiving_ms: null,
+      },
+    };
+    doc.slowest = [{ ...example, trace_id: null }];
+    doc.errors = [{ ...doc.errors[0], request: example }];
+    await opened(doc, async (page) => {
+      const cell = (table, name) => id(page, table).locator(`tbody [data-column="${name}"]`);
+      assert.equal(await cell("slowest-table", "status").textContent(), "request timeout");
+      assert.equal(await cell("slowest-table", "at_s").textContent(), "−00:01.5");
+      assert.match(await cell("slowest-table", "phases").textContent(), /TLS 73/);
+      assert.ok(await cell("slowest-table", "group").isVisible());
+      assert.ok(await cell("slowest-table", "trace_id").isHidden(), "nobody has one");
+      assert.equal(await cell("errors-table", "trace_id").textContent(), example.trace_id);
+      assert.equal(await cell("errors-table", "first").textContent(), "POST order");
+    });
+    await opened(sample(20), async (page) => {
+      assert.ok(await id(page, "errors-table").locator('th[data-column="first"]').isHidden());
+      assert.ok(await id(page, "slowest-table").locator('td[data-column="trace_id"]').isVisible());
+    });
+  },
+
   async "advice leads to what it is about"() {
     await opened(sample(), async (page) => {
       const buttons = id(page, "advice").getByRole("button");
@@ -252,7 +372,10 @@ const TESTS = {
       assert.ok(await page.locator('#requests-table tr[data-name="order"]').isVisible());
       await buttons.nth(1).click();
       await id(page, "zoom-reset").waitFor();
-      assert.equal(await page.evaluate(() => document.activeElement.closest(".chart")?.dataset.testid), "chart-latency");
+      assert.equal(
+        await page.evaluate(() => document.activeElement.closest(".chart")?.dataset.testid),
+        "chart-latency",
+      );
     });
   },
 
@@ -292,11 +415,22 @@ const TESTS = {
       await drag(page, "chart-requests", 0.3, 0.6);
       await id(page, "zoom-reset").waitFor();
       const zoom = await id(page, "zoom-reset").textContent();
-      await table.getByRole("button", { name: "GET item" }).or(table.getByRole("button", { name: "POST item" })).focus();
+      await table
+        .getByRole("button", { name: "GET item" })
+        .or(table.getByRole("button", { name: "POST item" }))
+        .focus();
       const before = Number(await id(page, "figure-requests").getAttribute("data-value"));
       for (let second = 21; second <= 25; second += 1) server.push("update", growth(doc, second - 1, second));
-      await until(page, (n) => Number(document.querySelector('[data-testid="figure-requests"]').dataset.value) > n, before);
-      await until(page, (n) => Number(document.querySelector('[data-testid="figure-requests"]').dataset.value) === n, begun(doc, 25).totals.requests);
+      await until(
+        page,
+        (n) => Number(document.querySelector('[data-testid="figure-requests"]').dataset.value) > n,
+        before,
+      );
+      await until(
+        page,
+        (n) => Number(document.querySelector('[data-testid="figure-requests"]').dataset.value) === n,
+        begun(doc, 25).totals.requests,
+      );
       assert.equal(await id(page, "zoom-reset").textContent(), zoom);
       assert.equal(await table.locator('th[data-column="p95"]').getAttribute("aria-sort"), "descending");
       assert.ok(await table.locator("tr.detail").isVisible());
@@ -317,18 +451,28 @@ const TESTS = {
 
   async "a lost connection is said, and what was there stays"() {
     const doc = sample();
-    await opened(begun(doc, 20), async (page, server) => {
-      await server.connected();
-      server.push("document", begun(doc, 22));
-      await until(page, () => document.querySelector('[data-testid="live-state"]').textContent === "Live");
-      server.drop();
-      await until(page, () => document.querySelector('[data-testid="live-state"]').textContent === "Connection lost at 00:22");
-      assert.equal(await id(page, "figure-requests").getAttribute("data-value"), String(begun(doc, 22).totals.requests));
-      // The browser tries again by itself.
-      await server.connected();
-      server.push("document", begun(doc, 30));
-      await until(page, () => document.querySelector('[data-testid="live-state"]').textContent === "Live");
-    }, { quiet: ["ERR_"] });
+    await opened(
+      begun(doc, 20),
+      async (page, server) => {
+        await server.connected();
+        server.push("document", begun(doc, 22));
+        await until(page, () => document.querySelector('[data-testid="live-state"]').textContent === "Live");
+        server.drop();
+        await until(
+          page,
+          () => document.querySelector('[data-testid="live-state"]').textContent === "Connection lost at 00:22",
+        );
+        assert.equal(
+          await id(page, "figure-requests").getAttribute("data-value"),
+          String(begun(doc, 22).totals.requests),
+        );
+        // The browser tries again by itself.
+        await server.connected();
+        server.push("document", begun(doc, 30));
+        await until(page, () => document.querySelector('[data-testid="live-state"]').textContent === "Live");
+      },
+      { quiet: ["ERR_"] },
+    );
   },
 
   async "documents at the edges fit every screen, and text stays text"() {
@@ -343,7 +487,11 @@ const TESTS = {
         assert.equal(await page.evaluate(() => window.hacked), undefined);
         assert.equal(await page.locator("main script, main img").count(), 0, name);
         if (name === "hostile") assert.equal(await page.locator("h1").textContent(), EVIL.replace("\u202e", "\ufffd"));
-        assert.doesNotMatch(await page.evaluate(() => document.body.innerText), /NaN|undefined|Infinity|\[object/, name);
+        assert.doesNotMatch(
+          await page.evaluate(() => document.body.innerText),
+          /NaN|undefined|Infinity|\[object/,
+          name,
+        );
       });
     }
   },
@@ -354,7 +502,8 @@ const TESTS = {
       await page.emulateMedia({ media: "print", colorScheme: "dark" });
       assert.equal(await page.evaluate(() => getComputedStyle(document.body).backgroundColor), "rgb(255, 255, 255)");
       assert.ok(await page.locator(".top-bar").isHidden());
-      for (const section of await page.$$("main > section")) assert.ok((await section.isVisible()) || (await section.evaluate((s) => s.hidden)));
+      for (const section of await page.$$("main > section"))
+        assert.ok((await section.isVisible()) || (await section.evaluate((s) => s.hidden)));
       await page.emulateMedia({ media: "screen" });
       await page.evaluate(() => window.dispatchEvent(new Event("afterprint")));
       assert.ok((await page.pdf()).length > 50_000);
@@ -367,20 +516,41 @@ const TESTS = {
         const all = [...document.querySelectorAll("*")];
         const ids = all.map((e) => e.id).filter(Boolean);
         const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map((e) => Number(e.tagName[1]));
-        const name = (e) => (e.getAttribute("aria-label") ?? document.getElementById(e.getAttribute("aria-labelledby"))?.textContent ?? e.textContent).trim();
+        const name = (e) =>
+          (
+            e.getAttribute("aria-label") ??
+            document.getElementById(e.getAttribute("aria-labelledby"))?.textContent ??
+            e.textContent
+          ).trim();
         return {
           twice: ids.filter((each, i) => ids.indexOf(each) !== i),
           jumps: levels.filter((level, i) => i > 0 && level > levels[i - 1] + 1),
-          unnamed: [...document.querySelectorAll("button, a, input, [role=slider], section")].filter((e) => name(e) === "" && !e.placeholder).map((e) => e.outerHTML.slice(0, 120)),
-          pictures: [...document.querySelectorAll("svg")].filter((s) => s.getAttribute("aria-hidden") !== "true" && !s.getAttribute("aria-label")).length,
+          unnamed: [...document.querySelectorAll("button, a, input, [role=slider], section")]
+            .filter((e) => name(e) === "" && !e.placeholder)
+            .map((e) => e.outerHTML.slice(0, 120)),
+          pictures: [...document.querySelectorAll("svg")].filter(
+            (s) => s.getAttribute("aria-hidden") !== "true" && !s.getAttribute("aria-label"),
+          ).length,
           landmarks: ["header", "main", "nav", "footer", "h1"].map((tag) => document.querySelectorAll(tag).length),
-          sliders: [...document.querySelectorAll("[role=slider]")].filter((s) => s.getClientRects().length > 0 && !/\. .+\.$/.test(s.getAttribute("aria-label") ?? "")).map((s) => s.closest(".chart").id),
+          sliders: [...document.querySelectorAll("[role=slider]")]
+            .filter((s) => s.getClientRects().length > 0 && !/\. .+\.$/.test(s.getAttribute("aria-label") ?? ""))
+            .map((s) => s.closest(".chart").id),
           captions: [...document.querySelectorAll("table")].filter((t) => !t.caption?.textContent).length,
         };
       });
-      assert.deepEqual(found, { twice: [], jumps: [], unnamed: [], pictures: 0, landmarks: [1, 1, 1, 1, 1], sliders: [], captions: 0 });
+      assert.deepEqual(found, {
+        twice: [],
+        jumps: [],
+        unnamed: [],
+        pictures: 0,
+        landmarks: [1, 1, 1, 1, 1],
+        sliders: [],
+        captions: 0,
+      });
       // Every section can be linked to.
-      const links = await page.$$eval(".anchor", (all) => all.map((a) => [a.getAttribute("href"), a.closest("section").id]));
+      const links = await page.$$eval(".anchor", (all) =>
+        all.map((a) => [a.getAttribute("href"), a.closest("section").id]),
+      );
       assert.ok(links.length >= 8);
       for (const [href, section] of links) assert.equal(href, `#${section}`);
     });

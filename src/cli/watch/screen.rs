@@ -105,6 +105,7 @@ impl Screen {
     /// The script, an option or something else is wrong, outside of any part.
     pub fn error(&mut self, diagnostic: &str) {
         let lines = trace::diagnostic(diagnostic, &self.look);
+        self.shown.renderer.count_error();
         self.end_with(lines);
     }
 

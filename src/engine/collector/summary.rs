@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::examples::{Examples, Teller};
 use super::limits::Limits;
 use crate::metric::aggregate::{Aggregate, TrendAggregate};
 use crate::metric::selector::Selector;
@@ -178,7 +179,7 @@ pub(super) fn thresholds(judged: &[(Threshold, Judgement)], allow_failure: bool)
 }
 
 /// Errors, the most frequent first. When one was first seen is known to the second.
-pub(super) fn errors(store: &Store) -> Vec<ErrorSummary> {
+pub(super) fn errors(store: &Store, examples: &Examples, teller: &Teller<'_>) -> Vec<ErrorSummary> {
     let summary = |error: &crate::metric::store::ErrorTotal| ErrorSummary {
         code: error.key.code,
         message: error.key.message.to_string(),
@@ -186,6 +187,7 @@ pub(super) fn errors(store: &Store) -> Vec<ErrorSummary> {
         count: error.count,
         first_at_s: f64::from(error.first_second),
         example: error.example.clone(),
+        request: examples.failed(&error.key, teller),
     };
     store.errors().into_iter().map(summary).collect()
 }

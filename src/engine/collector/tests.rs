@@ -83,7 +83,7 @@ fn a_second_tells_what_happened_in_it_and_since_the_start() {
     let expected = ErrorNow { code: 1500, message: "status 500".into(), side: Side::Target, count: 1 };
     assert_eq!(second.errors, [expected]);
     let sources: Vec<_> = second.snapshots.iter().map(|snapshot| snapshot.source).collect();
-    assert_eq!(sources, [SourceId(0), SourceId(1), ENGINE_SOURCE]);
+    assert_eq!(sources, [SourceId(0), SourceId(1), SourceId::ENGINE]);
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn spec(plan: Plan) -> RunSpec {
         thresholds: Vec::new(),
         info: RunInfo::default(),
         part: Part::WHOLE,
+        samples: Wants::NOTHING,
     }
 }
 

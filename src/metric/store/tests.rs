@@ -255,6 +255,7 @@ fn nonsense_is_told_and_the_rest_is_taken() {
         new_series: vec![def(0, builtin::HTTP_REQS)],
         sinks: vec![],
         errors: vec![],
+        examples: Vec::new(),
         warnings: vec![],
     };
     let unknown = (SeriesId(9), SinkDelta::Counter { sum: 1.0 });

@@ -239,6 +239,7 @@ fn options() -> HttpOptions {
         batch_per_host: 6,
         hosts: BTreeMap::new(),
         throw: false,
+        trace_context: false,
     }
 }
 

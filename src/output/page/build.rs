@@ -11,6 +11,7 @@ use super::shape::{
 use super::tables;
 use super::tally::RequestTally;
 use crate::event::Second;
+use crate::report::advice::knee;
 use crate::report::{CheckSummary, ErrorSummary, Report};
 
 /// How much a document tells.
@@ -93,8 +94,8 @@ fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document 
         run,
         verdict: report.map_or_else(|| verdict_so_far(&now), tables::verdict),
         limits: report.map(|report| report.generator.limits.clone()).unwrap_or_default(),
-        knee: None,
-        advice: Vec::new(),
+        knee: report.and_then(knee),
+        advice: report.map(|report| report.advice.clone()).unwrap_or_default(),
         totals: report.map_or_else(|| totals_so_far(model, &now, load_s), |report| tables::totals(report, now.vus)),
         steady: report.and_then(|report| report.steady.clone()),
         stages: report.map(|report| report.stages.clone()).unwrap_or_default(),
@@ -103,7 +104,7 @@ fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document 
         errors: report.map_or_else(|| errors_so_far(model), |report| report.errors.clone()),
         groups: Some(groups(model)),
         scenarios: scenarios(model, &now, report.is_some()),
-        slowest: None,
+        slowest: report.and_then(tables::slowest),
         metrics: report.map(tables::metrics).unwrap_or_default(),
         time: arrays::time(&shown, load_s),
         series: arrays::series(&shown, model),
@@ -237,6 +238,7 @@ fn errors_so_far(model: &Model) -> Vec<ErrorSummary> {
         count: row.count,
         first_at_s: f64::from(row.first_second),
         example: row.example.clone(),
+        request: None,
     };
     let mut errors: Vec<_> = model.errors.rows.iter().map(row).collect();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));

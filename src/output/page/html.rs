@@ -28,6 +28,7 @@ macro_rules! assets {
 /// Styles and modules by file name. A file of `assets/` that is not here fails a test.
 const ASSETS: &[(&str, &str)] = assets![
     "base.css",
+    "cells.js",
     "charts.css",
     "columns.js",
     "datatable.js",
@@ -35,6 +36,7 @@ const ASSETS: &[(&str, &str)] = assets![
     "dom.js",
     "figure.js",
     "format.js",
+    "generator.js",
     "gestures.js",
     "heatmap.js",
     "listings.js",
@@ -55,6 +57,7 @@ const ASSETS: &[(&str, &str)] = assets![
     "sentences.js",
     "specs.js",
     "state.js",
+    "styles.js",
     "tables.css",
     "timechart.js",
     "timeline.js",

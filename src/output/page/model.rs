@@ -210,7 +210,7 @@ impl Model {
                 self.phase = Phase::Ended;
                 self.report = Some(report.clone());
             }
-            RunEvent::Log(_) => return false,
+            RunEvent::Log(_) | RunEvent::Samples(_) => return false,
         }
         true
     }

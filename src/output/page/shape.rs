@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+use crate::report::advice::{Advice, Knee};
 use crate::report::{
     CheckSummary, ErrorSummary, GeneratorLimit, Mark, RunInfo, StageSummary, SteadySummary, TrendStats,
 };
@@ -52,8 +53,8 @@ pub(super) struct Document {
     pub run: Run,
     pub verdict: PageVerdict,
     pub limits: Vec<GeneratorLimit>,
-    pub knee: Option<serde_json::Value>,
-    pub advice: Vec<serde_json::Value>,
+    pub knee: Option<Knee>,
+    pub advice: Vec<Advice>,
     pub totals: PageTotals,
     pub steady: Option<SteadySummary>,
     pub stages: Vec<StageSummary>,
@@ -62,7 +63,7 @@ pub(super) struct Document {
     pub errors: Vec<ErrorSummary>,
     pub groups: Option<Vec<PageGroup>>,
     pub scenarios: Vec<PageScenario>,
-    pub slowest: Option<serde_json::Value>,
+    pub slowest: Option<Vec<PageExample>>,
     pub metrics: Vec<PageMetric>,
     pub time: Time,
     pub series: PageSeries,
@@ -151,6 +152,23 @@ pub(super) struct PageScenario {
     pub requests_failed: Option<u64>,
     pub duration: Option<TrendStats>,
     pub iteration_duration: Option<TrendStats>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PageExample {
+    pub name: String,
+    pub method: String,
+    pub url: String,
+    pub status: Option<u16>,
+    pub error: Option<String>,
+    pub at_s: f64,
+    pub duration_ms: Gap,
+    pub phases: BTreeMap<&'static str, Gap>,
+    pub scenario: String,
+    pub group: String,
+    pub vu: u32,
+    pub iteration: u64,
+    pub trace_id: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

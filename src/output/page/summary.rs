@@ -7,6 +7,7 @@ use super::shape::{
     Document, Figure, Gap, GeneratorSeries, PageEvent, PageRequest, PageSeries, PageWarning, Run, SCHEMA, Time,
 };
 use super::tables;
+use crate::report::advice::{advise, knee};
 use crate::report::{GeneratorPoint, Point, PointLatency, Report};
 
 /// The most columns.
@@ -52,8 +53,9 @@ pub(super) fn document(report: &Report) -> Document {
         run: Run { info: report.run.clone(), planned_s: None },
         verdict: tables::verdict(report),
         limits: report.generator.limits.clone(),
-        knee: None,
-        advice: Vec::new(),
+        knee: knee(report),
+        // A summary of an older version has none of its own.
+        advice: if report.advice.is_empty() { advise(report) } else { report.advice.clone() },
         totals: tables::totals(report, points.last().map_or(0, |point| point.vus)),
         steady: report.steady.clone(),
         stages: report.stages.clone(),
@@ -62,7 +64,7 @@ pub(super) fn document(report: &Report) -> Document {
         errors: report.errors.clone(),
         groups: None,
         scenarios: report.run.scenarios.iter().map(tables::scenario).collect(),
-        slowest: None,
+        slowest: tables::slowest(report),
         metrics: tables::metrics(report),
         time: Time {
             interval_s,

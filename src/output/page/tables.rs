@@ -1,10 +1,11 @@
 //! The page's tables, from a report.
 
-use super::shape::{Figure, PageMetric, PageScenario, PageThreshold, PageTotals, PageVerdict};
+use super::shape::{Figure, PageExample, PageMetric, PageScenario, PageThreshold, PageTotals, PageVerdict};
+use super::slice::PHASES;
 use crate::metric::threshold::Limit;
 use crate::metric::{Catalogue, MetricKind};
 use crate::report::figures::{self, Nature};
-use crate::report::{MetricSummary, Report, ScenarioInfo, ThresholdSummary, TrendStats};
+use crate::report::{MetricSummary, Report, RequestExample, ScenarioInfo, ThresholdSummary, TrendStats};
 use crate::units::format::{format_count, format_percent};
 
 /// The verdict, with a headline.
@@ -129,6 +130,37 @@ pub(super) fn scenario(info: &ScenarioInfo) -> PageScenario {
         description: info.description.clone(),
         ..PageScenario::default()
     }
+}
+
+/// The slowest requests; none where they were not recorded.
+pub(super) fn slowest(report: &Report) -> Option<Vec<PageExample>> {
+    let one = |example: &RequestExample| {
+        let phases = &example.phases;
+        let phases = [
+            phases.looking_up_ms,
+            phases.connecting_ms,
+            phases.tls_handshaking_ms,
+            phases.sending_ms,
+            phases.waiting_ms,
+            phases.receiving_ms,
+        ];
+        PageExample {
+            name: example.name.clone(),
+            method: example.method.clone(),
+            url: example.url.clone(),
+            status: Some(example.status).filter(|&status| status > 0),
+            error: Some(example.error.clone()).filter(|error| !error.is_empty()),
+            at_s: example.at_s,
+            duration_ms: example.duration_ms.map(Figure),
+            phases: PHASES.into_iter().zip(phases.map(|phase| phase.map(Figure))).collect(),
+            scenario: example.scenario.clone(),
+            group: example.group.clone(),
+            vu: example.vu,
+            iteration: example.iteration,
+            trace_id: example.trace_id.clone(),
+        }
+    };
+    (!report.slowest.is_empty()).then(|| report.slowest.iter().map(one).collect())
 }
 
 /// The script's own metrics, as texts; sub-metrics that only a threshold looks at are left out.

@@ -101,6 +101,7 @@ impl Made {
                 new_series,
                 sinks,
                 errors: errors.into_iter().collect(),
+                examples: Vec::new(),
                 warnings: Vec::new(),
             };
             take(RunEvent::Tick(Arc::new(Second {

@@ -9,6 +9,7 @@
 //! | here | the verdict, what was run, the order of it all |
 //! | `judged` | thresholds, checks |
 //! | `traffic` | requests, totals, phases |
+//! | `slowest` | the slowest requests |
 //! | `time` | the steady window, the stages |
 //! | `custom` | metrics of the script |
 //! | `trouble` | errors, the generator's health, warnings, what closed load can't see |
@@ -18,11 +19,13 @@ use std::time::Duration;
 use super::line::{Line, Role, flow, wrap};
 use super::terminal::Look;
 use super::text;
+use crate::report::advice::{Advice, Level};
 use crate::report::{MetricSummary, Report, TrendStats};
 use crate::units::format::{format_count, format_duration};
 
 mod custom;
 mod judged;
+mod slowest;
 mod time;
 mod traffic;
 mod trouble;
@@ -31,6 +34,8 @@ mod trouble;
 const REASONS: usize = 8;
 /// The most ways in which the generator was limited that are told with the verdict.
 const CAUTIONS: usize = 4;
+/// The most pieces of advice.
+const ADVICE: usize = 2;
 /// The most scenarios that are listed.
 const SCENARIOS: usize = 12;
 
@@ -41,9 +46,11 @@ pub fn render(report: &Report, look: &Look) -> String {
     let columns = look.width.max(Look::NARROWEST);
     let sections = [
         run(report, columns),
+        advice(report, columns),
         judged::thresholds(report, columns),
         judged::checks(report, columns),
         traffic::requests(report, columns),
+        slowest::slowest(report, columns),
         traffic::totals(report, columns),
         time::steady(report, columns),
         time::stages(report, columns),
@@ -112,6 +119,22 @@ fn cautions(report: &Report, columns: usize) -> Vec<Line> {
     let mut head = Line::new().with(Role::Warn, "LIMITED").with(Role::Plain, ": ");
     head.append(first);
     lines[0] = head;
+    lines
+}
+
+/// What to look at first, where the lines before have not said it already: thresholds and the generator are told with the
+/// verdict.
+fn advice(report: &Report, columns: usize) -> Vec<Line> {
+    let told = |advice: &&Advice| !matches!(&*advice.id, "generator" | "threshold");
+    let mut lines = Vec::new();
+    for advice in report.advice.iter().filter(told).take(ADVICE) {
+        let role = if advice.level == Level::Bad { Role::Bad } else { Role::Strong };
+        lines.extend(wrap(role, &text::cut(&text::clean(&advice.title), 200), 2, columns));
+        lines.extend(wrap(Role::Plain, &text::cut(&text::clean(&advice.text), 500), 4, columns));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, heading("LOOK AT FIRST", String::new()));
+    }
     lines
 }
 

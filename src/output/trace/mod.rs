@@ -17,7 +17,7 @@ use super::terminal::Look;
 use super::text;
 use crate::event::LogLevel;
 use crate::metric::MetricKind;
-use crate::trace::{Checked, Part, PartEnd, Pause, Recorded, Step, TraceEvent};
+use crate::trace::{Checked, Compared, Part, PartEnd, Pause, Recorded, Step, TraceEvent};
 use crate::units::format::{format_count, format_duration, format_latency_ms};
 
 mod request;
@@ -33,6 +33,8 @@ const WIDEST: usize = 120;
 const LOG_LINES: usize = 20;
 /// Lines of one diagnostic.
 const ERROR_LINES: usize = 40;
+/// Columns for the mark and the name of a check, where the name is not longer.
+const CHECK_NAME: usize = 30;
 /// How deep a tree is indented; deeper groups stay there.
 const DEEPEST: usize = 10;
 
@@ -110,6 +112,11 @@ impl Renderer {
         &self.tally
     }
 
+    /// Counts an error outside of all parts.
+    pub fn count_error(&mut self) {
+        self.tally.errors += 1;
+    }
+
     /// Counts an event without showing it.
     pub fn count(&mut self, event: &TraceEvent) {
         self.tally.count(&event.step);
@@ -184,8 +191,8 @@ impl Renderer {
                 self.shown(user, lines, !requested.expected)
             }
             Step::Checked(checked) => {
-                let line = check_line(checked, self.room(user));
-                self.shown(user, vec![line], !checked.held)
+                let lines = check_lines(checked, self.room(user));
+                self.shown(user, lines, !checked.held)
             }
             Step::Logged { level: LogLevel::Debug, .. } if !self.view.debug => Vec::new(),
             Step::Logged { level, text } => self.shown(user, log_lines(*level, text), *level == LogLevel::Error),
@@ -285,25 +292,41 @@ fn mark(good: bool) -> Line {
     if good { Line::new().with(Role::Good, "✓ ") } else { Line::new().with(Role::Bad, "✗ ") }
 }
 
-fn check_line(checked: &Checked, room: usize) -> Line {
+/// A check on one line, or with what it compared below it where there is no room beside its name.
+fn check_lines(checked: &Checked, room: usize) -> Vec<Line> {
     let mut line = mark(checked.held);
-    let role = if checked.held { Role::Plain } else { Role::Bad };
-    line.push(role, text::clean(&checked.name));
+    line.push(if checked.held { Role::Plain } else { Role::Bad }, text::clean(&checked.name));
     if checked.compared.is_empty() {
-        return line;
+        return vec![line];
     }
-    line.pad_to(request::columns(room).status.min(line.width().max(28) + 2));
-    line.push(Role::Plain, "  ");
+    let mut beside = line.clone();
+    beside.pad_to(CHECK_NAME);
     for (index, side) in checked.compared.iter().enumerate() {
-        if index > 0 {
-            line.push(Role::Dim, "; ");
+        // What held is told once, however many conditions were on it.
+        let is_told = checked.compared[..index].iter().any(|before| before.expression == side.expression);
+        if is_told && checked.held {
+            continue;
         }
-        let expression = if side.expression.is_empty() { "the value" } else { &side.expression };
-        line.push(Role::Dim, format!("{} is ", text::clean(expression)));
-        line.push(if checked.held { Role::Dim } else { Role::Strong }, text::clean(&side.found));
-        if !checked.held && !side.wanted.is_empty() {
-            line.push(Role::Dim, format!(", wanted {}", text::clean(&side.wanted)));
-        }
+        beside.push(Role::Dim, if index > 0 { "; " } else { "  " });
+        beside.append(side_of(side, checked.held));
+    }
+    if beside.width() <= room || checked.held {
+        return vec![beside];
+    }
+    let below = checked.compared.iter().map(|side| {
+        let mut line = Line::new().with(Role::Plain, "    ");
+        line.append(side_of(side, checked.held));
+        line
+    });
+    [line].into_iter().chain(below).collect()
+}
+
+fn side_of(side: &Compared, held: bool) -> Line {
+    let expression = if side.expression.is_empty() { "the value" } else { &side.expression };
+    let mut line = Line::new().with(Role::Dim, format!("{} is ", text::clean(expression)));
+    line.push(if held { Role::Dim } else { Role::Strong }, text::clean(&side.found));
+    if !held && !side.wanted.is_empty() {
+        line.push(Role::Dim, format!(", wanted {}", text::clean(&side.wanted)));
     }
     line
 }

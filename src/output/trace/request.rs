@@ -20,15 +20,15 @@ const BODY_LINES: usize = 12;
 const METHOD: usize = 6;
 
 /// Where the columns of a request's line begin.
-pub(super) struct Columns {
-    pub status: usize,
+struct Columns {
+    status: usize,
     size: usize,
     bar: usize,
     time: usize,
 }
 
 /// The columns for lines of that width.
-pub(super) fn columns(room: usize) -> Columns {
+fn columns(room: usize) -> Columns {
     // From the right: time, bar, size, status.
     let time = room.saturating_sub(8);
     let bar = time.saturating_sub(BAR + 1);

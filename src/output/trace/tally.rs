@@ -82,7 +82,7 @@ impl Tally {
         part(Role::Plain, format_latency_ms(took.as_secs_f64() * 1e3));
         if !self.skipped.is_zero() {
             let skipped = format_duration(self.skipped);
-            part(Role::Dim, format!("{skipped} of pauses skipped (--real-time keeps them)"));
+            part(Role::Dim, format!("{skipped} of pauses skipped (--real-time)"));
         }
         line.cut(look.width).render(look)
     }

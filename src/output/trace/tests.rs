@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::trace::{Compared, Excerpt, Hop, Phases, Requested};
+use crate::trace::{Excerpt, Hop, Phases, Requested};
 
 const LOOK: Look = Look { width: 88, height: 24, ascii: false, colour: false };
 
@@ -128,21 +128,120 @@ fn rendered(look: Look, view: View, several: bool, steps: Vec<(u32, Step)>) -> S
 
 #[test]
 fn everything_is_shown_in_its_place() {
-    insta::assert_snapshot!(rendered(LOOK, View::default(), false, everything()), @"");
+    insta::assert_snapshot!(rendered(LOOK, View::default(), false, everything()), @r#"
+    print: from init
+    setup
+    │   GET    http://127.0.0.1:8080/                        200    1.2 kB ▒▒░████░   1.6 ms
+    journey  VU 1, iteration 1
+    │ log in
+    │ │   POST   login  /login                               303    1.2 kB ░██████░   1.2 ms
+    │ │   → GET /me                                          200    1.2 kB ░██████░   1.2 ms
+    │ │ ✓ is 200                        r.status is 200
+    │ · think 1.5s (skipped)
+    │ browse
+    │ │ item
+    │ │ │ ✗ GET    item  /item/5?q=\u{1b}[31m                500    1.2 kB ░██████░   1.2 ms
+    │ │ │ ✗ is 200
+    │ │ │     r.status is 500, wanted == 200
+    │ │ │     r.json("n") is (), wanted > 0
+    │ │ │ ✗ a name that is long enough to leave no room at all for what it compares, none
+    │ │ warn: two
+    │ │       lines
+    │ │ metric orders{kind:gift} +2
+    │ │ ✗ GET    http://127.0.0.1:1/a/…/its/middle/as/it/is  ---       0 B ▒▒▒▒▒▒▒▒   300 µs
+    │ │     connect to `127.0.0.1:1` failed: connection refused
+    │ │ caught
+    │ │ ✓ goes on
+    │ │ deep
+    │ │ │ error: no
+    │ │ │  --> a.rhai:1:2
+    │ │ │   |
+    │ │ │ 1 | no
+    │ │ │   |  ^
+    teardown
+    │ stopped before its end
+    ✗ 4 requests · 2 failed · 2 of 4 checks failed · 1 error · stopped · 12.0 ms · 1.5s of …
+    "#);
 }
 
 #[test]
 fn headers_and_bodies_are_shown_where_they_are_wanted() {
     let view = View { bodies: true, debug: true, filter: Filter::All };
     let steps = everything().into_iter().filter(|(_, step)| matches!(step, Step::Requested(_) | Step::Logged { .. }));
-    insta::assert_snapshot!(rendered(LOOK, view, false, steps.collect()), @"");
+    insta::assert_snapshot!(rendered(LOOK, view, false, steps.collect()), @r#"
+    print: from init
+      GET    http://127.0.0.1:8080/                          200    1.2 kB ▒▒░████░   1.6 ms
+        > cookie: sid=***
+        > user=ann&password=***
+        connect 400 µs · send 100 µs · wait 1.0 ms · receive 100 µs · new connection · HTTP…
+        < content-type: application/json
+        < {
+        <   "price": 0.5
+        < }
+      POST   login  /login                                   303    1.2 kB ░██████░   1.2 ms
+        > cookie: sid=***
+        > user=ann&password=***
+        send 100 µs · wait 1.0 ms · receive 100 µs · kept connection · HTTP/1.1
+        < content-type: application/json
+        < {
+        <   "price": 0.5
+        < }
+      → GET /me                                              200    1.2 kB ░██████░   1.2 ms
+        send 100 µs · wait 1.0 ms · receive 100 µs · kept connection · HTTP/1.1
+        < content-type: application/json
+        < {
+        <   "price": 0.5
+        < }
+    ✗ GET    item  /item/5?q=\u{1b}[31m                      500    1.2 kB ░██████░   1.2 ms
+        > cookie: sid=***
+        > user=ann&password=***
+        send 100 µs · wait 1.0 ms · receive 100 µs · kept connection · HTTP/1.1
+        < content-type: application/json
+        < {
+        <   "price": 0.5
+        < }
+    warn: two
+          lines
+    debug: for debugging
+    ✗ GET    http://127.0.0.1:1/a/ve…in/its/middle/as/it/is  ---       0 B ▒▒▒▒▒▒▒▒   300 µs
+        connect to `127.0.0.1:1` failed: connection refused
+        > cookie: sid=***
+        > user=ann&password=***
+    ✗ 4 requests · 2 failed · 12.0 ms
+    "#);
 }
 
 #[test]
 fn a_filter_leaves_what_it_asks_for_and_the_headings_above() {
     let only = |typed| View { filter: Filter::typed(typed), ..View::default() };
-    insta::assert_snapshot!(rendered(LOOK, only("!"), false, everything()), @"");
-    insta::assert_snapshot!(rendered(LOOK, only("LOGIN"), false, everything()), @"");
+    insta::assert_snapshot!(rendered(LOOK, only("!"), false, everything()), @r#"
+    journey  VU 1, iteration 1
+    │ browse
+    │ │ item
+    │ │ │ ✗ GET    item  /item/5?q=\u{1b}[31m                500    1.2 kB ░██████░   1.2 ms
+    │ │ │ ✗ is 200
+    │ │ │     r.status is 500, wanted == 200
+    │ │ │     r.json("n") is (), wanted > 0
+    │ │ │ ✗ a name that is long enough to leave no room at all for what it compares, none
+    │ │ ✗ GET    http://127.0.0.1:1/a/…/its/middle/as/it/is  ---       0 B ▒▒▒▒▒▒▒▒   300 µs
+    │ │     connect to `127.0.0.1:1` failed: connection refused
+    │ │ deep
+    │ │ │ error: no
+    │ │ │  --> a.rhai:1:2
+    │ │ │   |
+    │ │ │ 1 | no
+    │ │ │   |  ^
+    teardown
+    │ stopped before its end
+    ✗ 4 requests · 2 failed · 2 of 4 checks failed · 1 error · stopped · 12.0 ms · 1.5s of …
+    "#);
+    insta::assert_snapshot!(rendered(LOOK, only("LOGIN"), false, everything()), @r#"
+    journey  VU 1, iteration 1
+    │ log in
+    │ │   POST   login  /login                               303    1.2 kB ░██████░   1.2 ms
+    │ │   → GET /me                                          200    1.2 kB ░██████░   1.2 ms
+    ✗ 4 requests · 2 failed · 2 of 4 checks failed · 1 error · stopped · 12.0 ms · 1.5s of …
+    "#);
     assert_eq!(Filter::typed("  "), Filter::All);
 }
 
@@ -158,7 +257,15 @@ fn iterations_of_several_users_are_not_mixed() {
         (1, left(PartEnd::Completed)),
         (2, iteration(1)),
     ];
-    insta::assert_snapshot!(rendered(LOOK, View::default(), true, steps), @"");
+    insta::assert_snapshot!(rendered(LOOK, View::default(), true, steps), @r#"
+    journey  VU 2, iteration 1
+    │ print: two
+    journey  VU 1, iteration 1
+    │ print: one
+    │ print: one more
+    journey  VU 2, iteration 2
+    ✓ 0 requests · 12.0 ms
+    "#);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use rhai::{
 
 use super::context::HostContext;
 
+pub mod args;
 pub mod argument;
 pub mod assert;
 pub mod check;
@@ -19,7 +20,9 @@ pub mod crypto;
 pub mod data;
 pub mod data_table;
 pub mod duration;
+pub mod fake;
 pub mod global;
+pub mod html;
 pub mod http;
 pub mod json;
 pub mod metrics;
@@ -92,9 +95,12 @@ pub const TABLE: &[HostModule] = &[
     global::MODULE,
     assert::MODULE,
     metrics::MODULE,
+    args::MODULE,
     crypto::MODULE,
     data::MODULE,
     duration::MODULE,
+    fake::MODULE,
+    html::MODULE,
     json::MODULE,
     random::MODULE,
     regex::MODULE,

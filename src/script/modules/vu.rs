@@ -1,15 +1,19 @@
-//! `vu`: the virtual user that a journey is given.
+//! `vu`: the virtual user that a journey is given, and what functions that are not given it can ask and keep.
 
 use std::rc::Rc;
 
-use rhai::{Dynamic, Engine, ImmutableString};
+use rhai::{Dynamic, Engine, ImmutableString, Module};
 
-use super::{FunctionDoc, HostModule};
+use super::{FunctionDoc, HostModule, HostResult, define};
 use crate::script::context::{HostContext, VuContext};
+use crate::script::error::host_error;
 
 /// The module.
 pub const MODULE: HostModule =
-    HostModule { name: "", summary: "The virtual user that a journey is given.", docs: DOCS, register };
+    HostModule { name: "vu", summary: "The virtual user that runs a journey.", docs: DOCS, register };
+
+/// The most values that a virtual user keeps by [`remember`].
+const KEPT_MAX: usize = 1000;
 
 const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
@@ -47,13 +51,52 @@ const DOCS: &[FunctionDoc] = &[
         errors: "",
         example: "fn journey(vu) {\n    vu.state.visits = (vu.state.visits ?? 0) + 1;\n    assert_eq(vu.state.visits, 1);\n}",
     },
+    FunctionDoc {
+        signature: "vu::current() -> vu",
+        summary: "The virtual user that runs this, for functions that are not handed it.",
+        parameters: &[],
+        errors: "",
+        example: "
+            fn journey(vu) { assert_eq(my_number(), vu.id); }
+            fn my_number() { vu::current().id }
+        ",
+    },
+    FunctionDoc {
+        signature: "vu::remember(key, value)",
+        summary: "Keeps a value for this virtual user until the run ends, apart from `vu.state`: what a library keeps, such as a token.",
+        parameters: &[("key", "a text; begin it with the library's name"), ("value", "anything; `()` forgets it")],
+        errors: "when a virtual user keeps more than 1000 values",
+        example: "
+            vu::remember(\"shop: token\", \"abc\");
+            assert_eq(vu::recall(\"shop: token\"), \"abc\");
+            vu::remember(\"shop: token\", ());
+            assert_eq(vu::recall(\"shop: token\"), ());
+        ",
+    },
+    FunctionDoc {
+        signature: "vu::recall(key) -> any",
+        summary: "What this virtual user keeps under a key, or `()`.",
+        parameters: &[("key", "as it was given to `vu::remember`")],
+        errors: "",
+        example: "assert_eq(vu::recall(\"nobody kept this\"), ());",
+    },
 ];
 
 /// A virtual user, as a script holds it.
 #[derive(Clone)]
 pub struct VuHandle(pub Rc<VuContext>);
 
-fn register(engine: &mut Engine, _context: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
+    let mut module = Module::new();
+    let host = context.clone();
+    define(&mut module, "current", move || VuHandle(host.vu()));
+    let host = context.clone();
+    define(&mut module, "remember", move |key: ImmutableString, value: Dynamic| remember(&host.vu(), key, value));
+    let host = context.clone();
+    define(&mut module, "recall", move |key: ImmutableString| {
+        host.vu().kept.borrow().as_ref().and_then(|kept| kept.get(&key).cloned()).unwrap_or(Dynamic::UNIT)
+    });
+    engine.register_static_module(MODULE.name, module.into());
     engine.register_type_with_name::<VuHandle>("Vu");
     engine.register_get("id", |vu: &mut VuHandle| i64::from(vu.0.id));
     engine.register_get("iteration", |vu: &mut VuHandle| vu.0.iteration.get() as i64);
@@ -64,4 +107,24 @@ fn register(engine: &mut Engine, _context: &HostContext) {
         |vu: &mut VuHandle| vu.0.state.borrow().clone(),
         |vu: &mut VuHandle, value: Dynamic| *vu.0.state.borrow_mut() = value,
     );
+}
+
+/// Keeps a value, or forgets it where it is `()`.
+fn remember(vu: &VuContext, key: ImmutableString, value: Dynamic) -> HostResult<()> {
+    let mut kept = vu.kept.borrow_mut();
+    if value.is_unit() {
+        if let Some(kept) = &mut *kept {
+            kept.remove(&key);
+        }
+        return Ok(());
+    }
+    let kept = kept.get_or_insert_default();
+    if kept.len() >= KEPT_MAX && !kept.contains_key(&key) {
+        return Err(host_error(format!(
+            "`vu::remember`: this virtual user keeps {KEPT_MAX} values already: keep several in one map, or forget some"
+        )));
+    }
+    // What a closure has captured is shared; a copy of it is kept.
+    kept.insert(key, value.flatten());
+    Ok(())
 }

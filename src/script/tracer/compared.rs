@@ -98,17 +98,28 @@ pub fn operands(asts: &[AST], closure: &str) -> Vec<Operand> {
 
 impl Operand {
     /// What it is for a condition that was called with `value`.
-    pub fn of(&self, call: &NativeCallContext, condition: &FnPtr, value: &Dynamic) -> Option<Compared> {
+    /// `secret` says that it must not be told, whatever its own name says.
+    pub fn of(&self, call: &NativeCallContext, condition: &FnPtr, value: &Dynamic, secret: bool) -> Option<Compared> {
         let mut scope = Scope::new();
         let arguments = condition.iter_curry().cloned().chain([value.clone()]);
         for (name, argument) in self.params.iter().zip(arguments) {
             scope.push_dynamic(name.as_str(), argument);
         }
         let found: Dynamic = call.engine().eval_ast_with_scope(&mut scope, &self.ast).ok()?;
-        let secret = self.expression.split(|c: char| !c.is_alphanumeric() && c != '_').any(redact::is_secret);
-        let found = if secret && found.is_string() { format!("\"{}\"", redact::MASK) } else { shown(call, &found) };
+        let secret = secret || names_a_secret(&self.expression);
+        let found = masked(&found, secret).unwrap_or_else(|| shown(call, &found));
         Some(Compared { expression: self.expression.clone(), found, wanted: self.wanted.clone() })
     }
+}
+
+/// Whether one of the words of a text is the name of a secret.
+pub fn names_a_secret(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').any(redact::is_secret)
+}
+
+/// What stands for a text that is secret.
+pub fn masked(value: &Dynamic, secret: bool) -> Option<String> {
+    (secret && value.is_string()).then(|| format!("\"{}\"", redact::MASK))
 }
 
 /// A value for people, short.

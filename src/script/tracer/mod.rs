@@ -92,7 +92,8 @@ impl Tracer {
     ) {
         let compared = match condition.read_lock::<FnPtr>() {
             Some(function) => {
-                self.operands_of(&function).iter().filter_map(|one| one.of(call, &function, value)).collect()
+                let secret = compared::names_a_secret(name);
+                self.operands_of(&function).iter().filter_map(|one| one.of(call, &function, value, secret)).collect()
             }
             None => Vec::new(),
         };
@@ -101,7 +102,7 @@ impl Tracer {
 
     /// Tells a check that was decided before.
     pub fn decided(&self, vu: u32, name: &str, held: bool, value: &Dynamic) {
-        let found = compared::shown_plainly(value);
+        let found = compared::masked(value, compared::names_a_secret(name)).or_else(|| compared::shown_plainly(value));
         let compared = found.map(|found| Compared { found, ..Compared::default() }).into_iter().collect();
         self.tell(vu, Step::Checked(Checked { name: name.to_owned(), held, compared }));
     }

@@ -4,7 +4,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  axisOf, extent, median, peak, perSecond, phasePerRequest, stacked, sum, sums, visibleColumns,
+  axisOf,
+  extent,
+  median,
+  peak,
+  perSecond,
+  phasePerRequest,
+  stacked,
+  sum,
+  sums,
+  visibleColumns,
 } from "../../../src/output/page/assets/columns.js";
 import { areaPath, crossPath, linePath, lonePath } from "../../../src/output/page/assets/paths.js";
 
@@ -12,12 +21,22 @@ test("columns lie in the middle of their time, the last one is short", () => {
   const axis = axisOf({ interval_s: 5, count: 3, last_s: 2 });
   assert.deepEqual(axis.centres, [2.5, 7.5, 11]);
   assert.equal(axis.end, 12);
-  assert.deepEqual(axisOf({ interval_s: 1, count: 0, last_s: 0 }), { count: 0, interval: 1, last: 0, end: 0, centres: [] });
+  assert.deepEqual(axisOf({ interval_s: 1, count: 0, last_s: 0 }), {
+    count: 0,
+    interval: 1,
+    last: 0,
+    end: 0,
+    centres: [],
+  });
 });
 
 test("rates are counts a second, also of a short last column", () => {
   assert.deepEqual(perSecond([10, null, 6], axisOf({ interval_s: 2, count: 3, last_s: 1 })), [5, null, 6]);
-  assert.deepEqual(perSecond([10, 3], axisOf({ interval_s: 1, count: 2, last_s: 0.1 })), [10, null], "too short to tell");
+  assert.deepEqual(
+    perSecond([10, 3], axisOf({ interval_s: 1, count: 2, last_s: 0.1 })),
+    [10, null],
+    "too short to tell",
+  );
   assert.deepEqual(perSecond([4], axisOf({ interval_s: 1, count: 1, last_s: 0.1 })), [40], "but it is all there is");
   assert.equal(perSecond(null, axisOf({ interval_s: 1, count: 1, last_s: 1 })), null);
 });
@@ -39,7 +58,16 @@ test("a phase's mean counts all requests, not those alone that had it", () => {
 });
 
 test("stacks add up, gaps are flat", () => {
-  assert.deepEqual(stacked([[1, 2], [3, null]]), [{ lower: [0, 0], upper: [1, 2] }, { lower: [1, 2], upper: [4, 2] }]);
+  assert.deepEqual(
+    stacked([
+      [1, 2],
+      [3, null],
+    ]),
+    [
+      { lower: [0, 0], upper: [1, 2] },
+      { lower: [1, 2], upper: [4, 2] },
+    ],
+  );
   assert.deepEqual(stacked([]), []);
 });
 

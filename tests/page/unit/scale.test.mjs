@@ -4,11 +4,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  linear, linearTicks, logarithmic, logTicks, nearest, ninesScale, roundLog, spread, timeScale,
+  linear,
+  linearTicks,
+  logarithmic,
+  logTicks,
+  nearest,
+  ninesScale,
+  roundLog,
+  spread,
+  timeScale,
 } from "../../../src/output/page/assets/scale.js";
 
 test("ticks of a linear axis are round, begin at zero and cover the largest value", () => {
-  for (const [max, ticks] of [[0, [0, 1]], [1, [0, 0.25, 0.5, 0.75, 1]], [7.3, [0, 2, 4, 6, 8]], [2799, [0, 1000, 2000, 3000]], [0.0003, [0, 0.0001, 0.0002, 0.0003]]]) {
+  for (const [max, ticks] of [
+    [0, [0, 1]],
+    [1, [0, 0.25, 0.5, 0.75, 1]],
+    [7.3, [0, 2, 4, 6, 8]],
+    [2799, [0, 1000, 2000, 3000]],
+    [0.0003, [0, 0.0001, 0.0002, 0.0003]],
+  ]) {
     assert.deepEqual(linearTicks(max), ticks, `up to ${max}`);
   }
   assert.deepEqual(linearTicks(2, 4, true), [0, 1, 2], "whole numbers only");
@@ -41,13 +55,19 @@ test("ticks of a logarithmic axis thin out", () => {
 
 test("ticks of time are on round moments", () => {
   assert.deepEqual(timeScale(0, 600, 0, 500).ticks, [0, 120, 240, 360, 480, 600]);
-  assert.deepEqual(timeScale(61, 95, 0, 500).ticks, [65, 70, 75, 80, 85, 90, 95].filter((t) => t % 10 === 0));
+  assert.deepEqual(
+    timeScale(61, 95, 0, 500).ticks,
+    [65, 70, 75, 80, 85, 90, 95].filter((t) => t % 10 === 0),
+  );
   assert.deepEqual(timeScale(0, 0, 0, 500).max, 1, "an empty run has a second");
 });
 
 test("nines are evenly apart", () => {
   const scale = ninesScale(99.99, 0, 400);
-  assert.deepEqual([0, 90, 99, 99.9, 99.99].map((p) => Math.round(scale.at(p))), [0, 100, 200, 300, 400]);
+  assert.deepEqual(
+    [0, 90, 99, 99.9, 99.99].map((p) => Math.round(scale.at(p))),
+    [0, 100, 200, 300, 400],
+  );
   assert.equal(Math.round(scale.at(100)), 400, "all is as far as the axis goes");
 });
 
@@ -55,7 +75,14 @@ test("the nearest value of a rising list", () => {
   assert.equal(nearest([], 3), -1);
   assert.equal(nearest([5], 3), 0);
   const values = [0.5, 1.5, 2.5, 3.5];
-  for (const [wanted, index] of [[-9, 0], [0.9, 0], [1.1, 1], [3.4, 3], [99, 3]]) assert.equal(nearest(values, wanted), index, `${wanted}`);
+  for (const [wanted, index] of [
+    [-9, 0],
+    [0.9, 0],
+    [1.1, 1],
+    [3.4, 3],
+    [99, 3],
+  ])
+    assert.equal(nearest(values, wanted), index, `${wanted}`);
 });
 
 test("labels keep their distance and stay on the paper", () => {

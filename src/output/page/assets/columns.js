@@ -21,7 +21,7 @@ export function axisOf(time) {
 }
 
 /** The seconds that column `index` lasts. */
-export function widthOf(axis, index) {
+function widthOf(axis, index) {
   return index === axis.count - 1 ? axis.last : axis.interval;
 }
 

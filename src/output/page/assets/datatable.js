@@ -14,6 +14,7 @@ const FILTER_FROM = 15;
  * @property {(row: object) => string} [text] what people read; without it the value
  * @property {(row: object) => Node} [node]   a drawing instead; made again when `text` or the value changes
  * @property {boolean} [number] to the right, and largest first
+ * @property {boolean} [optional] left out as long as no row has a value
  * @property {string} [title] what the heading means
  * @property {(row: object) => string|null} [tone] "bad", "good" or nothing
  */
@@ -22,7 +23,8 @@ const FILTER_FROM = 15;
 export function compare(a, b, descending) {
   const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
   if (noA || noB) return noA - noB;
-  const order = typeof a === "number" && typeof b === "number" ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
+  const order =
+    typeof a === "number" && typeof b === "number" ? a - b : String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
   return descending ? -order : order;
 }
 
@@ -43,35 +45,69 @@ export class DataTable {
     this.lines = new Map();
     this.body = h("tbody");
     this.headings = this.columns.map((column) => this.heading(column));
-    this.table = h("table", { class: "data rows", id: this.id, "data-testid": this.id }, h("caption", {}, this.caption), h("thead", {}, h("tr", {}, this.headings)), this.body);
+    this.table = h(
+      "table",
+      { class: "data rows", id: this.id, "data-testid": this.id },
+      h("caption", {}, this.caption),
+      h("thead", {}, h("tr", {}, this.headings)),
+      this.body,
+    );
     this.scroll = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": this.caption }, this.table);
-    this.filter = h("input", { type: "search", class: "filter", placeholder: "Filter", "aria-label": `Filter: ${this.caption}`, autocomplete: "off", oninput: () => this.arrange() });
+    this.filter = h("input", {
+      type: "search",
+      class: "filter",
+      placeholder: "Filter",
+      "aria-label": `Filter: ${this.caption}`,
+      autocomplete: "off",
+      oninput: () => this.arrange(),
+    });
     this.found = h("span", { class: "found", role: "status" });
     this.bar = h("div", { class: "table-bar", hidden: true }, this.filter, this.found);
     this.element = h("div", { class: "table-box" }, this.bar, this.scroll);
   }
 
   heading(column) {
-    const button = h("button", { type: "button", class: "sort", title: column.title ?? null, onclick: () => {
-      const descending = this.sort?.key === column.key ? !this.sort.descending : column.number === true;
-      this.sort = { key: column.key, descending };
-      this.columns.forEach((c, i) => this.headings[i].setAttribute("aria-sort", c !== column ? "none" : descending ? "descending" : "ascending"));
-      this.arrange();
-    } }, column.label, h("span", { class: "arrow", "aria-hidden": "true" }));
-    return h("th", { scope: "col", "aria-sort": "none", "data-column": column.key, class: column.number ? "number" : null }, button);
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "sort",
+        title: column.title ?? null,
+        onclick: () => {
+          const descending = this.sort?.key === column.key ? !this.sort.descending : column.number === true;
+          this.sort = { key: column.key, descending };
+          this.columns.forEach((c, i) =>
+            this.headings[i].setAttribute("aria-sort", c !== column ? "none" : descending ? "descending" : "ascending"),
+          );
+          this.arrange();
+        },
+      },
+      column.label,
+      h("span", { class: "arrow", "aria-hidden": "true" }),
+    );
+    return h(
+      "th",
+      { scope: "col", "aria-sort": "none", "data-column": column.key, class: column.number ? "number" : null },
+      button,
+    );
   }
 
   /** Shows other rows; those that were there before stay open, focused and in place. */
   update(rows) {
     this.rows = rows;
     const alive = new Set();
+    const shown = this.columns.map((c) => !c.optional || rows.some((row) => (c.value(row) ?? "") !== ""));
+    this.headings.forEach((cell, i) => (cell.hidden = !shown[i]));
     for (const row of rows) {
       const key = this.key(row);
       alive.add(key);
       let line = this.lines.get(key);
       if (!line) this.lines.set(key, (line = this.line(row)));
       line.row = row;
-      this.columns.forEach((column, i) => this.fillCell(line.cells[i], column, row));
+      this.columns.forEach((column, i) => {
+        line.cells[i].hidden = !shown[i];
+        this.fillCell(line.cells[i], column, row);
+      });
       line.detail?.update(row);
     }
     for (const [key, line] of this.lines) {
@@ -85,11 +121,22 @@ export class DataTable {
   }
 
   line(row) {
-    const cells = this.columns.map((column, i) => h(i === 0 ? "th" : "td", { scope: i === 0 ? "row" : null, "data-column": column.key, class: column.number ? "number" : null }));
+    const cells = this.columns.map((column, i) =>
+      h(i === 0 ? "th" : "td", {
+        scope: i === 0 ? "row" : null,
+        "data-column": column.key,
+        class: column.number ? "number" : null,
+      }),
+    );
     const line = { row, element: h("tr", this.attributes?.(row) ?? {}, cells), cells, written: [] };
     if (this.expand) {
       line.label = h("span");
-      line.opener = h("button", { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle(line) }, icon(ICONS.down, "icon chevron"), line.label);
+      line.opener = h(
+        "button",
+        { type: "button", class: "opener", "aria-expanded": "false", onclick: () => this.toggle(line) },
+        icon(ICONS.down, "icon chevron"),
+        line.label,
+      );
       cells[0].append(line.opener);
     }
     return line;
@@ -148,7 +195,15 @@ export class DataTable {
     let previous = null;
     for (const row of rows) {
       const line = this.lines.get(this.key(row));
-      const matches = wanted === "" || this.columns.some((c) => !c.number && String(c.text?.(row) ?? c.value(row) ?? "").toLowerCase().includes(wanted));
+      const matches =
+        wanted === "" ||
+        this.columns.some(
+          (c) =>
+            !c.number &&
+            String(c.text?.(row) ?? c.value(row) ?? "")
+              .toLowerCase()
+              .includes(wanted),
+        );
       line.element.hidden = !matches;
       if (line.detailRow) line.detailRow.hidden = !matches || line.opener.getAttribute("aria-expanded") !== "true";
       shown += matches ? 1 : 0;

@@ -14,9 +14,15 @@ const LAST = 99.99;
 /** The chart of a `distribution` (of the run, or of a request against the run's). */
 export class DistributionChart extends XYChart {
   constructor(options) {
-    super({ about: "Read it so: at 99 % stands the time within which 99 of 100 requests were answered.", title: "Distribution of latency", ...options });
+    super({
+      about: "Read it so: at 99 % stands the time within which 99 of 100 requests were answered.",
+      title: "Distribution of latency",
+      ...options,
+    });
     this.log = true;
-    this.addSwitch("Log scale", true, (on) => { this.log = on; });
+    this.addSwitch("Log scale", true, (on) => {
+      this.log = on;
+    });
   }
 
   /**
@@ -27,9 +33,29 @@ export class DistributionChart extends XYChart {
   update(distribution, stats, whole = null) {
     this.distribution = distribution;
     this.series = [
-      { key: "duration", label: whole ? "this request" : "latency", tone: "c1", percentiles: distribution.percentiles, values: distribution.duration },
-      { key: "intended", label: "from when it was due", tone: "c2", dash: "dashed", percentiles: distribution.percentiles, values: distribution.duration_intended ?? null },
-      { key: "whole", label: "all requests", tone: "quiet", dash: "short", percentiles: whole?.percentiles, values: whole?.duration ?? null },
+      {
+        key: "duration",
+        label: whole ? "this request" : "latency",
+        tone: "c1",
+        percentiles: distribution.percentiles,
+        values: distribution.duration,
+      },
+      {
+        key: "intended",
+        label: "from when it was due",
+        tone: "c2",
+        dash: "dashed",
+        percentiles: distribution.percentiles,
+        values: distribution.duration_intended ?? null,
+      },
+      {
+        key: "whole",
+        label: "all requests",
+        tone: "quiet",
+        dash: "short",
+        percentiles: whole?.percentiles,
+        values: whole?.duration ?? null,
+      },
     ].filter((s) => s.values);
     this.setSummary(sayDistribution(stats));
     this.setLegend(this.series);
@@ -52,7 +78,9 @@ export class DistributionChart extends XYChart {
     return {
       x: ninesScale(last, box.left, box.right),
       y: this.log && high > 0 ? logarithmic(low, high, box.bottom, box.top, 5) : linear(high, box.bottom, box.top, 4),
-      xText: (p) => `${plain(p, 6)} %`, yText: UNITS.ms.tick, xTitle: "this share of requests took at most …",
+      xText: (p) => `${plain(p, 6)} %`,
+      yText: UNITS.ms.tick,
+      xTitle: "this share of requests took at most …",
     };
   }
 
@@ -61,7 +89,12 @@ export class DistributionChart extends XYChart {
     for (const series of this.series.filter((s) => !this.hidden.has(s.key))) {
       const end = series.percentiles.findLastIndex((p) => p <= last);
       const xs = series.percentiles.map((p) => x.at(p));
-      into.append(svg("path", { class: `line wide tone-${series.tone} ${series.dash ? `dash-${series.dash}` : ""}`, d: linePath(xs, series.values, y.at, 0, end) }));
+      into.append(
+        svg("path", {
+          class: `line wide tone-${series.tone} ${series.dash ? `dash-${series.dash}` : ""}`,
+          d: linePath(xs, series.values, y.at, 0, end),
+        }),
+      );
     }
   }
 
@@ -73,8 +106,14 @@ export class DistributionChart extends XYChart {
 
   describe(index) {
     const p = this.distribution.percentiles[index];
-    const rows = this.series.filter((s) => s.key !== "whole").map((s) => ({ series: s, label: s.label, text: latency(s.values[index]) }));
-    return { title: `p${plain(p, 6)}`, rows, notes: p > 0 && p < 100 ? [{ text: `1 of ${plain(1 / (1 - p / 100), 3)} took longer` }] : [] };
+    const rows = this.series
+      .filter((s) => s.key !== "whole")
+      .map((s) => ({ series: s, label: s.label, text: latency(s.values[index]) }));
+    return {
+      title: `p${plain(p, 6)}`,
+      rows,
+      notes: p > 0 && p < 100 ? [{ text: `1 of ${plain(1 / (1 - p / 100), 3)} took longer` }] : [],
+    };
   }
 
   tableData() {
@@ -83,7 +122,9 @@ export class DistributionChart extends XYChart {
       caption: `${this.title}: within which time a share of the requests was answered`,
       columns: [{ key: "percentile", label: "Percentile" }, ...own.map((s) => ({ key: s.key, label: s.label }))],
       rows: this.distribution.percentiles.map((p, i) => [
-        { text: p === 100 ? "slowest" : `p${plain(p, 6)}`, value: p }, ...own.map((s) => ({ text: latency(s.values[i]), value: s.values[i] }))]),
+        { text: p === 100 ? "slowest" : `p${plain(p, 6)}`, value: p },
+        ...own.map((s) => ({ text: latency(s.values[i]), value: s.values[i] })),
+      ]),
     };
   }
 }

@@ -52,19 +52,29 @@ export function setText(element, text) {
 
 /** Text in which `backticks` mark code, as loadr's messages have them. */
 export function prose(text) {
-  return String(text).split("`").map((part, i, all) => (i % 2 === 1 && i < all.length - 1 ? h("code", {}, part) : i % 2 === 1 ? `\`${part}` : part));
+  return String(text)
+    .split("`")
+    .map((part, i, all) =>
+      i % 2 === 1 && i < all.length - 1 ? h("code", {}, part) : i % 2 === 1 ? `\`${part}` : part,
+    );
 }
 
 /** Text as a sentence: a capital first, a full stop last. */
 export function sentence(text) {
   const whole = String(text).trim();
   if (whole === "") return "";
-  return (whole.startsWith("loadr ") ? "l" : whole[0].toUpperCase()) + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
+  return (
+    (whole.startsWith("loadr ") ? "l" : whole[0].toUpperCase()) + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".")
+  );
 }
 
 /** A small drawing of 16 by 16 from a path; for eyes only, what it means is always written beside it. */
 export function icon(path, className = "icon") {
-  return svg("svg", { class: className, viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" }, svg("path", { d: path }));
+  return svg(
+    "svg",
+    { class: className, viewBox: "0 0 16 16", "aria-hidden": "true", focusable: "false" },
+    svg("path", { d: path }),
+  );
 }
 
 /** Paths of icons, drawn with strokes of even width. */

@@ -27,16 +27,43 @@ export class Figure {
     this.paper = svg("svg", { class: "paper", "aria-hidden": "true", focusable: "false" });
     this.tip = h("div", { class: "tip", hidden: true, "aria-hidden": "true" });
     this.plot = h("div", { class: "plot", tabindex: "0" }, this.paper, this.tip);
-    this.tableButton = h("button", {
-      type: "button", class: "tool", "aria-expanded": "false", "aria-controls": `${this.uid}-table`,
-      "data-testid": `table-button-${name}`, onclick: () => this.toggleTable(),
-    }, icon(ICONS.table), h("span", {}, "Table"), h("span", { class: "unseen" }, ` of ${title}`));
-    this.tableView = h("div", { class: "table-view", id: `${this.uid}-table`, hidden: true, tabindex: "0", role: "region", "aria-label": `${title}, as a table` });
+    this.tableButton = h(
+      "button",
+      {
+        type: "button",
+        class: "tool",
+        "aria-expanded": "false",
+        "aria-controls": `${this.uid}-table`,
+        "data-testid": `table-button-${name}`,
+        onclick: () => this.toggleTable(),
+      },
+      icon(ICONS.table),
+      h("span", {}, "Table"),
+      h("span", { class: "unseen" }, ` of ${title}`),
+    );
+    this.tableView = h("div", {
+      class: "table-view",
+      id: `${this.uid}-table`,
+      hidden: true,
+      tabindex: "0",
+      role: "region",
+      "aria-label": `${title}, as a table`,
+    });
     this.tools.append(this.tableButton);
-    this.element = h("section", { class: "chart", id: `chart-${name}`, "data-testid": `chart-${name}`, "aria-labelledby": `${this.uid}-title` },
-      h("div", { class: "chart-head" },
-        h(`h${level}`, { id: `${this.uid}-title`, class: "chart-title", title: about ?? null }, title), this.tools),
-      this.summary, this.legend, this.plot, this.tableView);
+    this.element = h(
+      "section",
+      { class: "chart", id: `chart-${name}`, "data-testid": `chart-${name}`, "aria-labelledby": `${this.uid}-title` },
+      h(
+        "div",
+        { class: "chart-head" },
+        h(`h${level}`, { id: `${this.uid}-title`, class: "chart-title", title: about ?? null }, title),
+        this.tools,
+      ),
+      this.summary,
+      this.legend,
+      this.plot,
+      this.tableView,
+    );
     this.rowsOfTable = new Map();
     // A chart that is not on the page yet, or in a closed row, has no width and waits for one.
     new ResizeObserver(() => {
@@ -69,12 +96,22 @@ export class Figure {
 
   /** A button among the tools that is on or off. */
   addSwitch(label, on, change) {
-    const button = h("button", { type: "button", class: "tool", "aria-pressed": String(on), onclick: () => {
-      const now = button.getAttribute("aria-pressed") !== "true";
-      button.setAttribute("aria-pressed", String(now));
-      change(now);
-      this.redraw();
-    } }, label, h("span", { class: "unseen" }, `, ${this.title}`));
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "tool",
+        "aria-pressed": String(on),
+        onclick: () => {
+          const now = button.getAttribute("aria-pressed") !== "true";
+          button.setAttribute("aria-pressed", String(now));
+          change(now);
+          this.redraw();
+        },
+      },
+      label,
+      h("span", { class: "unseen" }, `, ${this.title}`),
+    );
     this.tools.prepend(button);
     return button;
   }
@@ -88,10 +125,26 @@ export class Figure {
     }
     if (signature !== this.legendSignature) {
       this.legendSignature = signature;
-      this.legend.replaceChildren(...series.map((each) => h("li", {}, h("button", {
-        type: "button", class: "legend-item", "data-series": each.key, "aria-pressed": String(!this.hidden.has(each.key)),
-        onclick: (event) => this.toggleSeries(each.key, series.length, event.currentTarget),
-      }, swatch(each), h("span", { class: "legend-label" }, each.label)))));
+      this.legend.replaceChildren(
+        ...series.map((each) =>
+          h(
+            "li",
+            {},
+            h(
+              "button",
+              {
+                type: "button",
+                class: "legend-item",
+                "data-series": each.key,
+                "aria-pressed": String(!this.hidden.has(each.key)),
+                onclick: (event) => this.toggleSeries(each.key, series.length, event.currentTarget),
+              },
+              swatch(each),
+              h("span", { class: "legend-label" }, each.label),
+            ),
+          ),
+        ),
+      );
       this.legend.hidden = series.length < 2;
     }
   }
@@ -107,8 +160,15 @@ export class Figure {
   showTip(x, title, rows, notes = []) {
     this.tip.replaceChildren(
       h("strong", {}, title),
-      h("dl", {}, rows.map((row) => h("div", {}, h("dt", {}, row.series ? swatch(row.series) : null, row.label), h("dd", {}, row.text)))),
-      ...notes.map((note) => h("p", { class: note.bad ? "tip-note bad" : "tip-note" }, note.text)));
+      h(
+        "dl",
+        {},
+        rows.map((row) =>
+          h("div", {}, h("dt", {}, row.series ? swatch(row.series) : null, row.label), h("dd", {}, row.text)),
+        ),
+      ),
+      ...notes.map((note) => h("p", { class: note.bad ? "tip-note bad" : "tip-note" }, note.text)),
+    );
     this.tip.hidden = false;
     const scale = this.plot.clientWidth / (this.drawnWidth || 1);
     const room = this.plot.clientWidth;
@@ -142,8 +202,23 @@ export class Figure {
       this.tableSignature = signature;
       this.tableCaption = h("caption", {});
       this.tableBody = h("tbody", {});
-      this.tableView.replaceChildren(h("table", { class: "data", "data-testid": `table-${this.name}` }, this.tableCaption,
-        h("thead", {}, h("tr", {}, columns.map((c) => h("th", { scope: "col", "data-column": c.key }, c.label)))), this.tableBody));
+      this.tableView.replaceChildren(
+        h(
+          "table",
+          { class: "data", "data-testid": `table-${this.name}` },
+          this.tableCaption,
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              columns.map((c) => h("th", { scope: "col", "data-column": c.key }, c.label)),
+            ),
+          ),
+          this.tableBody,
+        ),
+      );
     }
     setText(this.tableCaption, caption);
     const body = this.tableBody;
@@ -151,7 +226,11 @@ export class Figure {
     rows.forEach((row, index) => {
       let line = body.rows[index];
       if (!line) {
-        line = h("tr", {}, columns.map((c, i) => h(i === 0 ? "th" : "td", { scope: i === 0 ? "row" : null, "data-column": c.key })));
+        line = h(
+          "tr",
+          {},
+          columns.map((c, i) => h(i === 0 ? "th" : "td", { scope: i === 0 ? "row" : null, "data-column": c.key })),
+        );
         body.append(line);
       }
       row.forEach((cell, i) => fillCell(line.cells[i], cell));
@@ -169,17 +248,37 @@ function fillCell(element, { text, value, count }) {
 
 /** A small sample of how a series is drawn: colour, and dashes or hatching. */
 export function swatch(series) {
-  const shape = series.kind === "area"
-    ? svg("rect", { x: 1, y: 1, width: 16, height: 8, rx: 1.5, class: "area" })
-    : svg("path", { d: "M1 5H17", class: `line ${series.dash ? `dash-${series.dash}` : ""}` });
-  const over = series.kind === "area" && series.hatch ? svg("rect", { x: 1, y: 1, width: 16, height: 8, rx: 1.5, fill: `url(#hatch-${series.hatch})` }) : null;
+  const shape =
+    series.kind === "area"
+      ? svg("rect", { x: 1, y: 1, width: 16, height: 8, rx: 1.5, class: "area" })
+      : svg("path", { d: "M1 5H17", class: `line ${series.dash ? `dash-${series.dash}` : ""}` });
+  const over =
+    series.kind === "area" && series.hatch
+      ? svg("rect", { x: 1, y: 1, width: 16, height: 8, rx: 1.5, fill: `url(#hatch-${series.hatch})` })
+      : null;
   return svg("svg", { class: `swatch tone-${series.tone}`, viewBox: "0 0 18 10", "aria-hidden": "true" }, shape, over);
 }
 
 /** The hatchings that tell areas apart without colour; once a page. */
 export function hatchings() {
-  const tile = (id, d) => svg("pattern", { id: `hatch-${id}`, width: 6, height: 6, patternUnits: "userSpaceOnUse" }, svg("path", { d, class: "hatch" }));
-  return svg("svg", { class: "unseen", width: 0, height: 0, "aria-hidden": "true" }, svg("defs", {},
-    tile("rising", "M-1 1l2-2M0 6l6-6M5 7l2-2"), tile("falling", "M-1 5l2 2M0 0l6 6M5-1l2 2"),
-    tile("dots", "M1.5 1.5h0M4.5 4.5h0"), tile("level", "M0 3h6"), tile("upright", "M3 0v6"), tile("grid", "M0 3h6M3 0v6")));
+  const tile = (id, d) =>
+    svg(
+      "pattern",
+      { id: `hatch-${id}`, width: 6, height: 6, patternUnits: "userSpaceOnUse" },
+      svg("path", { d, class: "hatch" }),
+    );
+  return svg(
+    "svg",
+    { class: "unseen", width: 0, height: 0, "aria-hidden": "true" },
+    svg(
+      "defs",
+      {},
+      tile("rising", "M-1 1l2-2M0 6l6-6M5 7l2-2"),
+      tile("falling", "M-1 5l2 2M0 0l6 6M5-1l2 2"),
+      tile("dots", "M1.5 1.5h0M4.5 4.5h0"),
+      tile("level", "M0 3h6"),
+      tile("upright", "M3 0v6"),
+      tile("grid", "M0 3h6M3 0v6"),
+    ),
+  );
 }

@@ -26,7 +26,8 @@ export function digits(value, significant = 3) {
   const decimals = Math.min(6, Math.max(0, significant - 1 - Math.floor(Math.log10(size))));
   // Rounding may carry into another digit: 9.999 is "10.0", not "10.00".
   const rounded = Number(size.toFixed(decimals));
-  const again = rounded === 0 ? decimals : Math.min(decimals, Math.max(0, significant - 1 - Math.floor(Math.log10(rounded))));
+  const again =
+    rounded === 0 ? decimals : Math.min(decimals, Math.max(0, significant - 1 - Math.floor(Math.log10(rounded))));
   return (value < 0 ? MINUS : "") + grouped(size.toFixed(again));
 }
 
@@ -47,7 +48,11 @@ export function count(value) {
 export function brief(value, write = digits) {
   if (!known(value)) return UNKNOWN;
   const size = Math.abs(value);
-  for (const [step, letter] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
+  for (const [step, letter] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e4, "k"],
+  ]) {
     if (size >= step) return `${write(value / (letter === "k" ? 1e3 : step))}\u00a0${letter}`;
   }
   return Number.isInteger(value) ? count(value) : write(value);
@@ -74,9 +79,10 @@ export function span(seconds) {
   return `${m}\u00a0min${s > 0 ? `\u00a0${s}\u00a0s` : ""}`;
 }
 
-/** A moment of the run, in seconds from its start: mm:ss, h:mm:ss from an hour on. */
+/** A moment of the run, in seconds from its start: mm:ss, h:mm:ss from an hour on; below zero is before the load. */
 export function clock(seconds) {
   if (!known(seconds)) return UNKNOWN;
+  if (seconds < 0) return `${MINUS}${clock(-seconds)}`;
   const tenths = Math.round(seconds * 10);
   const whole = Math.floor(tenths / 10);
   const two = (n) => String(n).padStart(2, "0");
@@ -121,7 +127,11 @@ export const UNITS = {
   rate: { value: rate, tick: (v) => brief(v, plain), words: "per second" },
   ms: { value: (v) => latency(v), tick: (v) => latency(v, plain), words: "ms" },
   bytes: { value: (v) => bytes(v), tick: (v) => bytes(v, plain), words: "bytes" },
-  byterate: { value: (v) => (known(v) ? `${bytes(v)}/s` : UNKNOWN), tick: (v) => `${bytes(v, plain)}/s`, words: "bytes per second" },
+  byterate: {
+    value: (v) => (known(v) ? `${bytes(v)}/s` : UNKNOWN),
+    tick: (v) => `${bytes(v, plain)}/s`,
+    words: "bytes per second",
+  },
   share: { value: share, tick: share, words: "share" },
   percent: { value: (v) => percent(v), tick: (v) => percent(v, plain), words: "%" },
 };

@@ -8,7 +8,11 @@ function momentAt(chart, clientX) {
   const box = chart.paper.getBoundingClientRect();
   const x = ((clientX - box.left) / (box.width || 1)) * chart.drawnWidth;
   const { left, right, x: scale } = chart.frame;
-  return { x: Math.min(Math.max(x, left), right), seconds: scale.back(Math.min(Math.max(x, left), right)), inside: x >= left - 4 && x <= right + 4 };
+  return {
+    x: Math.min(Math.max(x, left), right),
+    seconds: scale.back(Math.min(Math.max(x, left), right)),
+    inside: x >= left - 4 && x <= right + 4,
+  };
 }
 
 /**
@@ -78,21 +82,37 @@ function pressed(chart, view, event) {
   const go = (seconds) => {
     const at = Math.min(Math.max(seconds, 0), chart.axis.end);
     // The window follows the cursor out of its edge.
-    if (view.range && (at < from || at > to)) view.zoom([from + (at < from ? at - from : at - to), to + (at < from ? at - from : at - to)]);
+    if (view.range && (at < from || at > to))
+      view.zoom([from + (at < from ? at - from : at - to), to + (at < from ? at - from : at - to)]);
     view.point(at, chart);
     return true;
   };
   switch (event.key) {
-    case "ArrowRight": return go(ownCursor === null ? from + chart.axis.interval / 2 : ownCursor + step);
-    case "ArrowLeft": return go(ownCursor === null ? to - chart.axis.interval / 2 : ownCursor - step);
-    case "PageUp": return go((ownCursor ?? from) + (to - from) / 10);
-    case "PageDown": return go((ownCursor ?? to) - (to - from) / 10);
-    case "Home": return go(from + chart.axis.interval / 2);
-    case "End": return go(to - chart.axis.interval / 2);
-    case "+": case "=": view.zoomBy(0.5, ownCursor); return true;
-    case "-": case "_": view.zoomBy(2, ownCursor); return true;
-    case "0": view.zoom(null); return true;
+    case "ArrowRight":
+      return go(ownCursor === null ? from + chart.axis.interval / 2 : ownCursor + step);
+    case "ArrowLeft":
+      return go(ownCursor === null ? to - chart.axis.interval / 2 : ownCursor - step);
+    case "PageUp":
+      return go((ownCursor ?? from) + (to - from) / 10);
+    case "PageDown":
+      return go((ownCursor ?? to) - (to - from) / 10);
+    case "Home":
+      return go(from + chart.axis.interval / 2);
+    case "End":
+      return go(to - chart.axis.interval / 2);
+    case "+":
+    case "=":
+      view.zoomBy(0.5, ownCursor);
+      return true;
+    case "-":
+    case "_":
+      view.zoomBy(2, ownCursor);
+      return true;
+    case "0":
+      view.zoom(null);
+      return true;
     // Escape is for the whole page (main.js): it gives up the zoom wherever the focus is.
-    default: return false;
+    default:
+      return false;
   }
 }

@@ -10,7 +10,7 @@ import { drawMarks, notesAt } from "./marks.js";
 import { boxPath } from "./paths.js";
 import { logTicks, nearest, timeScale } from "./scale.js";
 import { sayHeatmap } from "./sentences.js";
-import { margins } from "./timechart.js";
+import { margins, ticksIn } from "./timechart.js";
 
 /** Shades, from few to many; steps follow the logarithm, so that a handful of slow requests is seen beside thousands. */
 const HEAT_SHADES = 8;
@@ -35,7 +35,11 @@ export function usedBuckets(cells) {
 
 export class Heatmap extends Figure {
   constructor(shared) {
-    super({ name: "heatmap", title: "Heatmap of latency", about: "Each box counts the requests of one moment that took about so long." });
+    super({
+      name: "heatmap",
+      title: "Heatmap of latency",
+      about: "Each box counts the requests of one moment that took about so long.",
+    });
     this.shared = shared;
     this.back = svg("g");
     this.boxes = svg("g");
@@ -44,10 +48,19 @@ export class Heatmap extends Figure {
     this.selection = svg("rect", { class: "selection", width: 0 });
     this.clip = svg("rect");
     this.boxes.setAttribute("clip-path", `url(#${this.uid}-clip)`);
-    this.paper.append(svg("defs", {}, svg("clipPath", { id: `${this.uid}-clip` }, this.clip)), this.back, this.boxes, this.front, this.selection, this.pointer);
+    this.paper.append(
+      svg("defs", {}, svg("clipPath", { id: `${this.uid}-clip` }, this.clip)),
+      this.back,
+      this.boxes,
+      this.front,
+      this.selection,
+      this.pointer,
+    );
     this.plot.setAttribute("role", "slider");
     this.plot.setAttribute("aria-describedby", "chart-help");
-    this.plot.addEventListener("pointermove", (event) => { this.pointerY = event.clientY; });
+    this.plot.addEventListener("pointermove", (event) => {
+      this.pointerY = event.clientY;
+    });
     shared.view.watch("range", () => this.redraw());
     shared.view.watch("cursor", () => this.drawPointer());
     listenTo(this);
@@ -58,11 +71,26 @@ export class Heatmap extends Figure {
     this.axis = axisOf({ ...heatmap, last_s: heatmap.last_s ?? heatmap.interval_s });
     this.used = usedBuckets(heatmap.cells);
     this.most = 1;
-    for (const column of heatmap.cells) for (let i = 1; i < column.length; i += 2) if (column[i] > this.most) this.most = column[i];
+    for (const column of heatmap.cells)
+      for (let i = 1; i < column.length; i += 2) if (column[i] > this.most) this.most = column[i];
     this.setSummary(sayHeatmap(heatmap));
     this.legend.hidden = false;
-    const keys = Array.from({ length: HEAT_SHADES }, (_, shade) => svg("rect", { class: `heat-${shade}`, x: shade * 14, y: 0, width: 14, height: 10 }));
-    this.legend.replaceChildren(h("li", { class: "heat-key" }, "1", svg("svg", { viewBox: `0 0 ${HEAT_SHADES * 14} 10`, width: HEAT_SHADES * 14, height: 10, "aria-hidden": "true" }, keys), this.most === 1 ? "request" : `${brief(this.most)} requests`));
+    const keys = Array.from({ length: HEAT_SHADES }, (_, shade) =>
+      svg("rect", { class: `heat-${shade}`, x: shade * 14, y: 0, width: 14, height: 10 }),
+    );
+    this.legend.replaceChildren(
+      h(
+        "li",
+        { class: "heat-key" },
+        "1",
+        svg(
+          "svg",
+          { viewBox: `0 0 ${HEAT_SHADES * 14} 10`, width: HEAT_SHADES * 14, height: 10, "aria-hidden": "true" },
+          keys,
+        ),
+        this.most === 1 ? "request" : `${brief(this.most)} requests`,
+      ),
+    );
     this.redraw();
   }
 
@@ -83,25 +111,38 @@ export class Heatmap extends Figure {
     const { bounds_ms: bounds, cells } = this.map;
     const [low, high] = this.seenBuckets();
     const buckets = high - low + 1;
-    const x = timeScale(shown[0], shown[1], left, right, Math.max(2, Math.round((width - margin.left - margin.right) / 90)));
+    const x = timeScale(shown[0], shown[1], left, right, ticksIn(right - left));
     // Bounds are log spaced, so that buckets are of equal height.
     const y = (edge) => bottom - ((edge - low) / buckets) * (bottom - top);
     this.sizePaper(width, bottom + 24);
-    for (const [name, value] of Object.entries({ x: left, y: 0, width: Math.max(0, right - left), height: bottom })) this.clip.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ x: left, y: 0, width: Math.max(0, right - left), height: bottom }))
+      this.clip.setAttribute(name, value);
     const columns = visibleColumns(this.axis, shown);
     this.frame = { left, right, top, bottom, x, y, low, high, columns, xs: this.axis.centres.map(x.at) };
     this.back.replaceChildren();
     this.front.replaceChildren();
-    for (const tick of x.ticks) this.back.append(svg("text", { class: "tick", x: x.at(tick), y: bottom + 17, "text-anchor": "middle" }, clock(tick)));
+    for (const tick of x.ticks)
+      this.back.append(
+        svg("text", { class: "tick", x: x.at(tick), y: bottom + 17, "text-anchor": "middle" }, clock(tick)),
+      );
     const [from, to] = [Math.log(bounds[low]), Math.log(bounds[high + 1])];
     for (const tick of logTicks(bounds[low], bounds[high + 1], 5)) {
       const place = Math.round(bottom - ((Math.log(tick) - from) / (to - from)) * (bottom - top)) + 0.5;
-      this.back.append(svg("path", { class: "grid", d: `M${left} ${place}H${right}` }), svg("text", { class: "tick", x: left - 8, y: place + 3.5, "text-anchor": "end" }, UNITS.ms.tick(tick)));
+      this.back.append(
+        svg("path", { class: "grid", d: `M${left} ${place}H${right}` }),
+        svg("text", { class: "tick", x: left - 8, y: place + 3.5, "text-anchor": "end" }, UNITS.ms.tick(tick)),
+      );
     }
     const paths = new Array(HEAT_SHADES).fill("");
     for (let i = columns[0]; i <= columns[1]; i += 1) {
       const [a, b] = [x.at(i * this.axis.interval), x.at((i + 1) * this.axis.interval)];
-      for (let c = 0; c < (cells[i]?.length ?? 0); c += 2) paths[shadeOf(cells[i][c + 1], this.most)] += boxPath(a, y(cells[i][c] + 1), b - a + 0.3, y(cells[i][c]) - y(cells[i][c] + 1) + 0.3);
+      for (let c = 0; c < (cells[i]?.length ?? 0); c += 2)
+        paths[shadeOf(cells[i][c + 1], this.most)] += boxPath(
+          a,
+          y(cells[i][c] + 1),
+          b - a + 0.3,
+          y(cells[i][c]) - y(cells[i][c] + 1) + 0.3,
+        );
     }
     this.boxes.replaceChildren(...paths.map((d, shade) => svg("path", { class: `heat-${shade}`, d })));
     drawMarks({ ...marks, doubtful: [], steady: null }, this.frame, this.front);
@@ -113,7 +154,8 @@ export class Heatmap extends Figure {
   drawPointer() {
     const { view, marks } = this.shared;
     const [from, to] = view.shown();
-    const column = view.cursor === null || !this.frame || this.axis.count === 0 ? -1 : nearest(this.axis.centres, view.cursor);
+    const column =
+      view.cursor === null || !this.frame || this.axis.count === 0 ? -1 : nearest(this.axis.centres, view.cursor);
     if (column < 0 || this.plot.hidden || view.cursor < from || view.cursor > to) {
       this.pointer.replaceChildren();
       this.hideTip();
@@ -131,13 +173,28 @@ export class Heatmap extends Figure {
     for (let i = 0; i < cells.length; i += 2) pairs.push([cells[i], cells[i + 1]]);
     pairs.sort((a, b) => b[0] - a[0]);
     const own = this.pointedBucket();
-    const chosen = [...pairs].sort((a, b) => b[1] - a[1]).slice(0, 5).map((p) => p[0]);
-    const rows = pairs.filter(([bucket]) => chosen.includes(bucket) || bucket === own).map(([bucket, n]) => ({
-      label: `${latency(bounds[bucket])} – ${latency(bounds[bucket + 1])}`, text: `${bucket === own ? "▸ " : ""}${count(n)}` }));
+    const chosen = [...pairs]
+      .sort((a, b) => b[1] - a[1])
+      .slice(0, 5)
+      .map((p) => p[0]);
+    const rows = pairs
+      .filter(([bucket]) => chosen.includes(bucket) || bucket === own)
+      .map(([bucket, n]) => ({
+        label: `${latency(bounds[bucket])} – ${latency(bounds[bucket + 1])}`,
+        text: `${bucket === own ? "▸ " : ""}${count(n)}`,
+      }));
     const moment = clock(column * this.axis.interval);
-    this.showTip(x, `${moment}, ${count(sum(pairs.map((p) => p[1])))} requests`, rows, notesAt(marks, this.axis.centres[column], this.axis.interval));
+    this.showTip(
+      x,
+      `${moment}, ${count(sum(pairs.map((p) => p[1])))} requests`,
+      rows,
+      notesAt(marks, this.axis.centres[column], this.axis.interval),
+    );
     this.plot.setAttribute("aria-valuenow", Math.round(this.axis.centres[column]));
-    this.plot.setAttribute("aria-valuetext", `${moment}: ${rows.map((r) => `${r.text} took ${r.label}`).join(", ") || "no requests"}`);
+    this.plot.setAttribute(
+      "aria-valuetext",
+      `${moment}: ${rows.map((r) => `${r.text} took ${r.label}`).join(", ") || "no requests"}`,
+    );
   }
 
   /** The bucket under the mouse; -1 for none. */
@@ -146,7 +203,9 @@ export class Heatmap extends Figure {
     const box = this.paper.getBoundingClientRect();
     const place = ((this.pointerY - box.top) / (box.width || 1)) * this.drawnWidth;
     const { top, bottom, low, high } = this.frame;
-    return place < top || place > bottom ? -1 : low + Math.floor(((bottom - place) / (bottom - top)) * (high - low + 1));
+    return place < top || place > bottom
+      ? -1
+      : low + Math.floor(((bottom - place) / (bottom - top)) * (high - low + 1));
   }
 
   tableData() {
@@ -155,10 +214,14 @@ export class Heatmap extends Figure {
     const buckets = Array.from({ length: high - low + 1 }, (_, i) => low + i);
     return {
       caption: `${this.title}: how many requests took so long, a row is ${count(this.axis.interval)} s`,
-      columns: [{ key: "at_s", label: "Time" }, ...buckets.map((b) => ({ key: `bucket_${b}`, label: `to ${latency(bounds[b + 1])}` }))],
+      columns: [
+        { key: "at_s", label: "Time" },
+        ...buckets.map((b) => ({ key: `bucket_${b}`, label: `to ${latency(bounds[b + 1])}` })),
+      ],
       rows: this.map.cells.map((cells, i) => {
         const row = buckets.map(() => ({ text: "", value: 0 }));
-        for (let c = 0; c < cells.length; c += 2) row[cells[c] - low] = { text: count(cells[c + 1]), value: cells[c + 1] };
+        for (let c = 0; c < cells.length; c += 2)
+          row[cells[c] - low] = { text: count(cells[c + 1]), value: cells[c + 1] };
         return [{ text: clock(i * this.axis.interval), value: i * this.axis.interval }, ...row];
       }),
     };

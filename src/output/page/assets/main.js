@@ -38,7 +38,11 @@ class Page {
     this.info = new RunInfo();
     this.liveState = new LiveState();
     this.grid = h("div", { class: "charts" });
-    this.help = h("p", { class: "quiet help" }, "Drag over a chart to look closer, double-click or press Escape to see all again.");
+    this.help = h(
+      "p",
+      { class: "quiet help" },
+      "Drag over a chart to look closer, double-click or press Escape to see all again.",
+    );
     this.nothing = h("p", { class: "quiet" }, "The run ended before a second of load: there is nothing to draw.");
     this.timeline = new Timeline(this.shared);
     this.requests = requestsTable(this);
@@ -51,11 +55,14 @@ class Page {
   build() {
     const { overview, info } = this;
     this.warnings = section("warnings", "Warnings", info.warnings);
-    this.main.append(hatchings(),
-      overview.verdict, overview.figuresSection, overview.look,
-      section("charts", "Charts", this.help, this.nothing,
-        info.gaps, this.timeline.element, this.grid),
-      section("requests", "Requests", this.requests.element));
+    this.main.append(
+      hatchings(),
+      overview.verdict,
+      overview.figuresSection,
+      overview.look,
+      section("charts", "Charts", this.help, this.nothing, info.gaps, this.timeline.element, this.grid),
+      section("requests", "Requests", this.requests.element),
+    );
     for (const listing of LISTINGS) this.addTable(listing);
     this.main.append(this.warnings, section("run", "This run", info.facts));
   }
@@ -77,14 +84,37 @@ class Page {
     const { view } = this.shared;
     this.script = h("span", { class: "bar-script" });
     this.zoomText = h("span");
-    this.zoomButton = h("button", { type: "button", class: "zoom-chip", hidden: true, "data-testid": "zoom-reset", title: "Show all of the run (Escape)", onclick: () => view.zoom(null) }, this.zoomText, icon(ICONS.cross), h("span", { class: "unseen" }, " show all"));
+    this.zoomButton = h(
+      "button",
+      {
+        type: "button",
+        class: "zoom-chip",
+        hidden: true,
+        "data-testid": "zoom-reset",
+        title: "Show all of the run (Escape)",
+        onclick: () => view.zoom(null),
+      },
+      this.zoomText,
+      icon(ICONS.cross),
+      h("span", { class: "unseen" }, " show all"),
+    );
     let theme = rememberedTheme();
     const words = h("span");
-    const themeButton = h("button", { type: "button", class: "tool theme-toggle", "data-testid": "theme-toggle", onclick: () => {
-      theme = nextTheme(theme);
-      applyTheme(theme);
-      showTheme();
-    } }, icon(ICONS.sun), words);
+    const themeButton = h(
+      "button",
+      {
+        type: "button",
+        class: "tool theme-toggle",
+        "data-testid": "theme-toggle",
+        onclick: () => {
+          theme = nextTheme(theme);
+          applyTheme(theme);
+          showTheme();
+        },
+      },
+      icon(ICONS.sun),
+      words,
+    );
     const showTheme = () => {
       setText(words, { auto: "Auto", light: "Light", dark: "Dark" }[theme]);
       themeButton.setAttribute("aria-label", `Theme: ${theme}. Change`);
@@ -92,13 +122,23 @@ class Page {
     applyTheme(theme);
     showTheme();
     this.links = h("ul");
-    document.getElementById("bar").append(h("a", { class: "brand", href: "#main" }, "loadr"), this.script, h("nav", { "aria-label": "Sections" }, this.links), this.zoomButton, this.liveState.element, themeButton);
+    document
+      .getElementById("bar")
+      .append(
+        h("a", { class: "brand", href: "#main" }, "loadr"),
+        this.script,
+        h("nav", { "aria-label": "Sections" }, this.links),
+        this.zoomButton,
+        this.liveState.element,
+        themeButton,
+      );
     view.watch("range", () => {
       this.zoomButton.hidden = !view.range;
       if (view.range) setText(this.zoomText, `${clock(Math.round(view.range[0]))}–${clock(Math.round(view.range[1]))}`);
     });
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !event.defaultPrevented && !(event.target instanceof HTMLInputElement)) view.zoom(null);
+      if (event.key === "Escape" && !event.defaultPrevented && !(event.target instanceof HTMLInputElement))
+        view.zoom(null);
     });
   }
 
@@ -148,12 +188,19 @@ class Page {
     }
     if (doc.heatmap) chart("heatmap", () => new Heatmap(this.shared)).update(doc.heatmap);
     if (doc.series.latency) chart("load", () => new LoadChart(this.shared)).update(doc);
-    if (doc.distribution) chart("distribution", () => new DistributionChart({ name: "distribution" })).update(doc.distribution, doc.totals.duration);
+    if (doc.distribution)
+      chart("distribution", () => new DistributionChart({ name: "distribution" })).update(
+        doc.distribution,
+        doc.totals.duration,
+      );
   }
 
   /** Links in the bar to the sections that are shown. */
   updateLinks() {
-    const names = [...this.main.querySelectorAll(":scope > section.block:not([hidden])")].map((s) => [s.id, s.querySelector("h2").textContent]);
+    const names = [...this.main.querySelectorAll(":scope > section.block:not([hidden])")].map((s) => [
+      s.id,
+      s.querySelector("h2").textContent,
+    ]);
     const signature = names.join();
     if (signature === this.linkSignature) return;
     this.linkSignature = signature;
@@ -167,14 +214,23 @@ class Page {
       const margin = (to - where.from_s) * 0.15 + this.shared.view.least;
       this.shared.view.zoom([where.from_s - margin, to + margin]);
     }
-    const tables = { request: this.requests, threshold: this.table("thresholds"), check: this.table("checks"), error: this.table("errors"), stage: this.table("stages") };
+    const tables = {
+      request: this.requests,
+      threshold: this.table("thresholds"),
+      check: this.table("checks"),
+      error: this.table("errors"),
+      stage: this.table("stages"),
+    };
     const table = tables[where.kind];
     if (table) {
-      const row = [...table.lines.keys()].find((key) => key === where.name || key.endsWith(`::${where.name}`) || key.endsWith(` ${where.name}`));
+      const row = [...table.lines.keys()].find(
+        (key) => key === where.name || key.endsWith(`::${where.name}`) || key.endsWith(` ${where.name}`),
+      );
       if (row === undefined || !table.show(row)) table.element.scrollIntoView({ block: "start" });
       return;
     }
-    const target = this.charts.get(where.name)?.element ?? document.getElementById(where.name) ?? document.getElementById("charts");
+    const target =
+      this.charts.get(where.name)?.element ?? document.getElementById(where.name) ?? document.getElementById("charts");
     target.scrollIntoView({ block: "center" });
     target.querySelector(".plot")?.focus({ preventScroll: true });
   }
@@ -194,7 +250,20 @@ function main() {
   }
   page.liveState.update(doc.live ? "connecting" : "final", doc);
   page.update(doc);
-  if (doc.live) follow((next) => page.update(next), (state, next) => page.liveState.update(state, next ?? page.doc));
+  if (!doc.live) return;
+  // A page that nobody sees waits with drawing until it is seen again.
+  let waiting = null;
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && waiting) page.update(waiting);
+    waiting = null;
+  });
+  follow(
+    (next) => {
+      if (document.hidden && next.live) waiting = next;
+      else page.update(next);
+    },
+    (state, next) => page.liveState.update(state, next ?? page.doc),
+  );
 }
 
 main();

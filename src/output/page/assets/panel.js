@@ -47,12 +47,20 @@ export function drawPanel(prepared, frame, [first, last], back, front) {
   for (const tick of scale.ticks) {
     const y = Math.round(scale.at(tick)) + 0.5;
     if (y < box.top - 1) continue;
-    back.append(svg("path", { class: tick === scale.min && !prepared.log ? "axis" : "grid", d: `M${left} ${y}H${right}` }));
+    back.append(
+      svg("path", { class: tick === scale.min && !prepared.log ? "axis" : "grid", d: `M${left} ${y}H${right}` }),
+    );
     back.append(svg("text", { class: "tick", x: left - 8, y: y + 3.5, "text-anchor": "end" }, UNITS[unit].tick(tick)));
   }
   if (prepared.label) back.append(svg("text", { class: "panel-label", x: left, y: box.top - 6 }, prepared.label));
   if (prepared.empty) {
-    front.append(svg("text", { class: "nothing", x: (left + right) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" }, "nothing in this time"));
+    front.append(
+      svg(
+        "text",
+        { class: "nothing", x: (left + right) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" },
+        prepared.nothing ?? "nothing in this time",
+      ),
+    );
     return;
   }
   const data = svg("g", { "clip-path": `url(#${frame.clip})` });
@@ -63,7 +71,18 @@ export function drawPanel(prepared, frame, [first, last], back, front) {
     const group = svg("g", { class: `tone-${series.tone}` }, svg("path", { class: "area", d }));
     if (series.hatch) group.append(svg("path", { d, fill: `url(#hatch-${series.hatch})` }));
     // No edge where there is nothing: a line of its colour would say there is.
-    group.append(svg("path", { class: "area-edge", d: linePath(xs, upper.map((v, at) => (series.values[at] > 0 ? v : null)), scale.at, first, last) }));
+    group.append(
+      svg("path", {
+        class: "area-edge",
+        d: linePath(
+          xs,
+          upper.map((v, at) => (series.values[at] > 0 ? v : null)),
+          scale.at,
+          first,
+          last,
+        ),
+      }),
+    );
     data.append(group);
   });
   for (const series of prepared.lines) {
@@ -95,8 +114,19 @@ function drawLabels(prepared, edge, right, front) {
   }
   const seen = labels.filter(({ series }) => series.short !== "" && prepared.areas.length + prepared.lines.length > 1);
   if (seen.length * 12 > box.bottom - box.top + 14) return;
-  const places = spread(seen.map((l) => l.y), 12, box.top + 2, box.bottom);
+  const places = spread(
+    seen.map((l) => l.y),
+    12,
+    box.top + 2,
+    box.bottom,
+  );
   seen.forEach(({ series }, i) => {
-    front.append(svg("text", { class: `direct tone-${series.tone}`, x: right + 6, y: places[i] + 3.5 }, clipped(series.short ?? series.label, 10)));
+    front.append(
+      svg(
+        "text",
+        { class: `direct tone-${series.tone}`, x: right + 6, y: places[i] + 3.5 },
+        clipped(series.short ?? series.label, 10),
+      ),
+    );
   });
 }

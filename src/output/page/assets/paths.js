@@ -57,10 +57,7 @@ export function dotPath(points) {
 /** Many small crosses as one path. */
 export function crossPath(points, arm = 3) {
   const side = place(2 * arm);
-  return points.map(([x, y]) => `M${place(x - arm)} ${place(y - arm)}l${side} ${side}m0 -${side}l-${side} ${side}`).join("");
-}
-
-/** A straight line. */
-export function segment(x1, y1, x2, y2) {
-  return `M${place(x1)} ${place(y1)}L${place(x2)} ${place(y2)}`;
+  return points
+    .map(([x, y]) => `M${place(x - arm)} ${place(y - arm)}l${side} ${side}m0 -${side}l-${side} ${side}`)
+    .join("");
 }

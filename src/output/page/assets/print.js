@@ -5,7 +5,9 @@ const WIDTH = 520;
 
 /** Everything with a drawing of its own. */
 function figuresOf(page) {
-  const open = [...page.requests.lines.values()].flatMap((line) => (line.detail ? [...line.detail.charts, line.detail.distribution] : []));
+  const open = [...page.requests.lines.values()].flatMap((line) =>
+    line.detail ? [...line.detail.charts, line.detail.distribution] : [],
+  );
   return [page.timeline, ...page.charts.values(), ...open].filter(Boolean);
 }
 

@@ -1,22 +1,24 @@
 // The table of requests: a row for each name and method, which opens to charts of its own.
 
+import { countColumn, failedColumn, statsColumns, timeColumn } from "./cells.js";
 import { DataTable } from "./datatable.js";
 import { DistributionChart } from "./distribution.js";
 import { h, setText } from "./dom.js";
 import { bytes, count, rate, share } from "./format.js";
-import { countColumn, failedColumn, statsColumns, timeColumn } from "./listings.js";
 import { requestSpecs } from "./specs.js";
 import { TimeChart } from "./timechart.js";
 
 /** What tells requests apart. */
-export function requestKey(request) {
+function requestKey(request) {
   return `${request.method} ${request.name}`.trim();
 }
 
 /** The text of a row's statuses, the most frequent first. */
 function statusesText(statuses, all) {
   const entries = Object.entries(statuses ?? {}).sort((a, b) => b[1] - a[1]);
-  return entries.map(([code, n]) => `${code === "0" ? "no response" : code}: ${count(n)} (${share(n / all)})`).join(", ");
+  return entries
+    .map(([code, n]) => `${code === "0" ? "no response" : code}: ${count(n)} (${share(n / all)})`)
+    .join(", ");
 }
 
 /** What an opened row shows: facts, and charts where its course was kept. */
@@ -32,8 +34,13 @@ class RequestDetail {
   }
 
   update(request) {
-    const more = request.series ? "" : " Its course over time was not kept: there are many requests, and others were more frequent.";
-    setText(this.facts, `Answers: ${statusesText(request.statuses, request.count)}. Sent ${bytes(request.bytes_sent)}, received ${bytes(request.bytes_received)}.${more}`);
+    const more = request.series
+      ? ""
+      : " Its course over time was not kept: there are many requests, and others were more frequent.";
+    setText(
+      this.facts,
+      `Answers: ${statusesText(request.statuses, request.count)}. Sent ${bytes(request.bytes_sent)}, received ${bytes(request.bytes_received)}.${more}`,
+    );
     const specs = requestSpecs(request, this.id);
     specs.forEach((spec, i) => {
       if (this.charts[i]) return this.charts[i].update(spec);
@@ -66,11 +73,27 @@ export function requestsTable(page) {
       { key: "name", label: "Request", value: (row) => row.name, text: (row) => requestKey(row) },
       countColumn("count", "Count"),
       { key: "rate", label: "Rate", number: true, value: (row) => row.rate, text: (row) => rate(row.rate) },
-      countColumn("failed", "Failed", (row) => row.failed, (row) => (row.failed > 0 ? "bad" : null)),
-      failedColumn("failed_share", "Failed, share", (row) => row.failed, (row) => row.count),
+      countColumn(
+        "failed",
+        "Failed",
+        (row) => row.failed,
+        (row) => (row.failed > 0 ? "bad" : null),
+      ),
+      failedColumn(
+        "failed_share",
+        "Failed, share",
+        (row) => row.failed,
+        (row) => row.count,
+      ),
       timeColumn("avg", "Mean", (row) => row.duration?.avg),
       ...statsColumns(),
-      { key: "bytes_received", label: "Received", number: true, value: (row) => row.bytes_received, text: (row) => bytes(row.bytes_received) },
+      {
+        key: "bytes_received",
+        label: "Received",
+        number: true,
+        value: (row) => row.bytes_received,
+        text: (row) => bytes(row.bytes_received),
+      },
     ],
   });
 }

@@ -22,7 +22,8 @@ export function linearTicks(max, wanted = 4, whole = false) {
   let step = niceStep(max, wanted);
   if (whole) step = Math.max(1, Math.ceil(step));
   const ticks = [];
-  for (let n = 0; ticks.length === 0 || ticks.at(-1) < max - step * 1e-6; n += 1) ticks.push(Number((n * step).toPrecision(12)));
+  for (let n = 0; ticks.length === 0 || ticks.at(-1) < max - step * 1e-6; n += 1)
+    ticks.push(Number((n * step).toPrecision(12)));
   return ticks;
 }
 
@@ -30,7 +31,13 @@ export function linearTicks(max, wanted = 4, whole = false) {
 export function linear(max, low, high, wanted, whole) {
   const ticks = linearTicks(max, wanted, whole);
   const end = ticks.at(-1);
-  return { at: (v) => low + (v / end) * (high - low), back: (p) => ((p - low) / (high - low)) * end, ticks, min: 0, max: end };
+  return {
+    at: (v) => low + (v / end) * (high - low),
+    back: (p) => ((p - low) / (high - low)) * end,
+    ticks,
+    min: 0,
+    max: end,
+  };
 }
 
 /** Ticks of a logarithmic axis: 1, 2, 5 where there is room, else powers of ten, else some of these. */
@@ -53,7 +60,9 @@ export function logTicks(min, max, wanted = 5) {
 export function roundLog(value, up) {
   const power = 10 ** Math.floor(Math.log10(value) + 1e-9);
   const factors = [1, 2, 5, 10];
-  const found = up ? factors.find((f) => f * power >= value * 0.999) : factors.findLast((f) => f * power <= value * 1.001);
+  const found = up
+    ? factors.find((f) => f * power >= value * 0.999)
+    : factors.findLast((f) => f * power <= value * 1.001);
   return Number(((found ?? 1) * power).toPrecision(6));
 }
 
@@ -71,12 +80,16 @@ export function logarithmic(min, max, low, high, wanted) {
   };
 }
 
-const TIME_STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
+const TIME_STEPS = [
+  0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
+];
 
 /** A scale of time, in seconds, with ticks on round moments. */
 export function timeScale(from, to, low, high, wanted = 6) {
   const end = to > from ? to : from + 1;
-  const step = TIME_STEPS.find((s) => (end - from) / s <= wanted) ?? 86400 * Math.ceil((end - from) / 86400 / wanted);
+  const step =
+    TIME_STEPS.find((s) => (end - from) / s <= wanted && (s >= 1 || end - from < 2)) ??
+    86400 * Math.ceil((end - from) / 86400 / wanted);
   const ticks = [];
   for (let n = Math.ceil(from / step - 1e-9); n * step <= end + 1e-9; n += 1) ticks.push(Number((n * step).toFixed(3)));
   return {

@@ -11,13 +11,30 @@ function announce(text) {
 /** Copies the address of a section, where the browser lets pages do that; the link works as a link either way. */
 function copyLink(id, title) {
   const address = `${location.href.split("#")[0]}#${id}`;
-  navigator.clipboard?.writeText(address).then(() => announce(`Link to ${title} copied`), () => {});
+  navigator.clipboard?.writeText(address).then(
+    () => announce(`Link to ${title} copied`),
+    () => {},
+  );
 }
 
 /** A heading with its link. */
 export function heading(id, title) {
-  return h("div", { class: "section-head" }, h("h2", { id: `${id}-title` }, title),
-    h("a", { class: "anchor", href: `#${id}`, "aria-label": `Link to ${title}`, title: "Copy the link", onclick: () => copyLink(id, title) }, icon(ICONS.link)));
+  return h(
+    "div",
+    { class: "section-head" },
+    h("h2", { id: `${id}-title` }, title),
+    h(
+      "a",
+      {
+        class: "anchor",
+        href: `#${id}`,
+        "aria-label": `Link to ${title}`,
+        title: "Copy the link",
+        onclick: () => copyLink(id, title),
+      },
+      icon(ICONS.link),
+    ),
+  );
 }
 
 /** A section with a heading. */

@@ -27,13 +27,13 @@ export function sayLatency(doc, axis) {
   if (!stats) return "No request was answered.";
   const worst = peak(doc.series.latency.p99);
   const top = worst ? ` The highest p99 of a moment was ${latency(worst.value)}, at ${when(worst.index, axis)}.` : "";
-  return `Half of all requests took at most ${latency(stats.med)}, 95 % at most ${latency(stats.p95)}, 99 % at most ${latency(stats.p99)}.${top}`;
+  return `Half of all requests took at most ${latency(stats.med)}, 95\u00a0% at most ${latency(stats.p95)}, 99\u00a0% at most ${latency(stats.p99)}.${top}`;
 }
 
 export function sayRequestLatency(request) {
   const stats = request.duration;
   if (!stats) return "No request was answered.";
-  return `Half took at most ${latency(stats.med)}, 95 % at most ${latency(stats.p95)}; the slowest took ${latency(stats.max)}.`;
+  return `Half took at most ${latency(stats.med)}, 95\u00a0% at most ${latency(stats.p95)}; the slowest took ${latency(stats.max)}.`;
 }
 
 export function sayVus(doc, axis) {
@@ -45,8 +45,13 @@ export function sayVus(doc, axis) {
 export function sayIterations(doc) {
   const t = doc.totals;
   if (!t.iterations && !t.iterations_dropped) return "No iteration ended.";
-  const bad = [[t.iterations_failed, "failed"], [t.iterations_interrupted, "were interrupted"], [t.iterations_dropped, "were dropped"]]
-    .filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${n === 1 ? what.replace("were", "was") : what}`);
+  const bad = [
+    [t.iterations_failed, "failed"],
+    [t.iterations_interrupted, "were interrupted"],
+    [t.iterations_dropped, "were dropped"],
+  ]
+    .filter(([n]) => n > 0)
+    .map(([n, what]) => `${count(n)} ${n === 1 ? what.replace("were", "was") : what}`);
   return `${counted(t.iterations, "iteration")}, ${rate(t.iterations_per_s)} on average${bad.length > 0 ? `; ${listed(bad)}` : ""}.`;
 }
 
@@ -72,7 +77,7 @@ export function sayChecks(doc) {
 }
 
 /** The mean of a phase over all requests of the run, in milliseconds. */
-export function phaseMeans(doc, phases) {
+function phaseMeans(doc, phases) {
   const requests = sums([doc.series.requests_ok, doc.series.requests_failed]);
   const all = sum(requests);
   return phases.map(({ key, label }) => {
@@ -83,8 +88,18 @@ export function phaseMeans(doc, phases) {
 }
 
 export function sayPhases(doc) {
-  const names = { looking_up: "looking up names", connecting: "connecting", tls: "TLS handshakes", sending: "sending", waiting: "waiting for the first byte", receiving: "receiving" };
-  const means = phaseMeans(doc, Object.entries(names).map(([key, label]) => ({ key, label })));
+  const names = {
+    looking_up: "looking up names",
+    connecting: "connecting",
+    tls: "TLS handshakes",
+    sending: "sending",
+    waiting: "waiting for the first byte",
+    receiving: "receiving",
+  };
+  const means = phaseMeans(
+    doc,
+    Object.entries(names).map(([key, label]) => ({ key, label })),
+  );
   const whole = sum(means.map((m) => m.ms));
   if (!whole) return "No requests.";
   const [first, second] = means.sort((a, b) => b.ms - a.ms);
@@ -102,9 +117,10 @@ export function sayGenerator(doc) {
   add(g.lag_ms, (v) => `lag at most ${latency(v)}`);
   add(g.memory_bytes, (v) => `memory at most ${bytes(v)}`);
   const limits = doc.limits ?? [];
-  const doubt = limits.length > 0
-    ? ` It was at its limit for ${counted(Math.max(...limits.map((l) => l.seconds)), "second")}: doubt what was measured then.`
-    : " It was not the limit.";
+  const doubt =
+    limits.length > 0
+      ? ` It was at its limit for ${counted(Math.max(...limits.map((l) => l.seconds)), "second")}: doubt what was measured then.`
+      : " It was not the limit.";
   return `${parts.length > 0 ? `${listed(parts)}.` : "Not measured."}${parts.length > 0 || limits.length > 0 ? doubt : ""}`;
 }
 
@@ -122,13 +138,17 @@ export function sayHeatmap(heatmap) {
 /** Of the distribution: the tail against the middle. */
 export function sayDistribution(stats) {
   if (!stats) return "No requests.";
-  const times = stats.med > 0 ? ` The slowest of a thousand took ${digits(stats["p99.9"] / stats.med, 2)} times as long as the middle one.` : "";
-  return `From ${latency(stats.min)} to ${latency(stats.max)}; half within ${latency(stats.med)}, 99.9 % within ${latency(stats["p99.9"])}.${times}`;
+  const times =
+    stats.med > 0
+      ? ` The slowest of a thousand took ${digits(stats["p99.9"] / stats.med, 2)} times as long as the middle one.`
+      : "";
+  return `From ${latency(stats.min)} to ${latency(stats.max)}; half within ${latency(stats.med)}, 99.9\u00a0% within ${latency(stats["p99.9"])}.${times}`;
 }
 
 /** Of latency against load. */
 export function sayLoad(doc) {
   const { knee } = doc;
-  if (knee) return `From ${rate(knee.rate)} and ${counted(knee.vus, "VU")} on (at ${clock(knee.at_s)}) latency rose while the rate did not: the target was saturated.`;
+  if (knee)
+    return `From ${rate(knee.rate)} and ${counted(knee.vus, "VU")} on (at ${clock(knee.at_s)}) latency rose while the rate did not: the target was saturated.`;
   return "No point was found from which latency rose while the rate stayed: the target was not driven to saturation, or the load was level.";
 }

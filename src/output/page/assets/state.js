@@ -23,11 +23,12 @@ export class View {
   }
 
   tell(what) {
-    if (this.due.size === 0) requestAnimationFrame(() => {
-      const due = [...this.due];
-      this.due.clear();
-      for (const each of due) for (const watcher of this.watchers[each]) watcher();
-    });
+    if (this.due.size === 0)
+      requestAnimationFrame(() => {
+        const due = [...this.due];
+        this.due.clear();
+        for (const each of due) for (const watcher of this.watchers[each]) watcher();
+      });
     this.due.add(what);
   }
 

@@ -23,12 +23,16 @@ export class XYChart extends Figure {
     this.plot.setAttribute("aria-describedby", "point-help");
     this.plot.addEventListener("pointermove", (event) => this.pointTo(this.nearestTo(event)));
     this.plot.addEventListener("pointerdown", (event) => this.pointTo(this.nearestTo(event)));
-    this.plot.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") this.pointTo(-1); });
+    this.plot.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") this.pointTo(-1);
+    });
     this.plot.addEventListener("blur", () => this.pointTo(-1));
     this.plot.addEventListener("keydown", (event) => {
       const last = this.points().length - 1;
       const step = event.shiftKey ? 10 : 1;
-      const next = { ArrowRight: this.at + step, ArrowLeft: this.at < 0 ? last : this.at - step, Home: 0, End: last }[event.key];
+      const next = { ArrowRight: this.at + step, ArrowLeft: this.at < 0 ? last : this.at - step, Home: 0, End: last }[
+        event.key
+      ];
       if (next === undefined || last < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       this.pointTo(Math.min(Math.max(next, 0), last));
@@ -45,8 +49,10 @@ export class XYChart extends Figure {
     const { x, y, xText, yText, xTitle } = this.frame;
     for (const tick of y.ticks) {
       const place = Math.round(y.at(tick)) + 0.5;
-      this.back.append(svg("path", { class: tick === y.min ? "axis" : "grid", d: `M${box.left} ${place}H${box.right}` }),
-        svg("text", { class: "tick", x: box.left - 8, y: place + 3.5, "text-anchor": "end" }, yText(tick)));
+      this.back.append(
+        svg("path", { class: tick === y.min ? "axis" : "grid", d: `M${box.left} ${place}H${box.right}` }),
+        svg("text", { class: "tick", x: box.left - 8, y: place + 3.5, "text-anchor": "end" }, yText(tick)),
+      );
     }
     let free = -Infinity;
     for (const tick of x.ticks) {
@@ -57,7 +63,13 @@ export class XYChart extends Figure {
       free = place + text.length * 3.4 + 6;
       this.back.append(svg("text", { class: "tick", x: place, y: box.bottom + 17, "text-anchor": "middle" }, text));
     }
-    this.back.append(svg("text", { class: "axis-title", x: (box.left + box.right) / 2, y: box.bottom + 35, "text-anchor": "middle" }, xTitle));
+    this.back.append(
+      svg(
+        "text",
+        { class: "axis-title", x: (box.left + box.right) / 2, y: box.bottom + 35, "text-anchor": "middle" },
+        xTitle,
+      ),
+    );
     this.paint(this.front, this.frame);
     this.plot.setAttribute("aria-valuemax", Math.max(0, this.points().length - 1));
     this.pointTo(Math.min(this.at, this.points().length - 1));
@@ -85,7 +97,10 @@ export class XYChart extends Figure {
       return;
     }
     const [x, y] = [this.frame.x.at(point[0]), this.frame.y.at(point[1])];
-    this.pointer.replaceChildren(svg("path", { class: "cursor", d: `M${x} ${this.frame.top}V${this.frame.bottom}` }), svg("circle", { class: "dot ring", cx: x, cy: y, r: 5 }));
+    this.pointer.replaceChildren(
+      svg("path", { class: "cursor", d: `M${x} ${this.frame.top}V${this.frame.bottom}` }),
+      svg("circle", { class: "dot ring", cx: x, cy: y, r: 5 }),
+    );
     const { title, rows, notes } = this.describe(index);
     this.showTip(x, title, rows, notes);
     this.plot.setAttribute("aria-valuenow", index);

@@ -7,6 +7,7 @@ use std::any::TypeId;
 use std::rc::Rc;
 
 use ::http::Method;
+use ::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -16,12 +17,13 @@ use super::{HostModule, define, define_for};
 use crate::event::LogLevel;
 use crate::fault::Fault;
 use crate::metric::snapshot::ErrorKey;
+use crate::metric::trace::{Place, TraceIds};
 use crate::net::Exchange;
 use crate::net::body::Body;
 use crate::script::bridge;
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
-use crate::script::series::{RequestKey, method_number};
+use crate::script::series::{Occasion, RequestKey, method_number};
 use crate::script::tracer::Tracer;
 
 mod docs;
@@ -35,6 +37,9 @@ pub use response::Response;
 /// The module.
 pub const MODULE: HostModule =
     HostModule { name: "http", summary: "Requests, their bodies, their responses.", docs: docs::DOCS, register };
+
+/// The header of the trace context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 
@@ -136,7 +141,18 @@ fn thrown(response: Response) -> ScriptResult<Response> {
 
 /// Makes a request and records it. Polled on the worker's stack.
 async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Response {
-    let Prepared { request, name, named, tags, expected, .. } = prepared;
+    let Prepared { mut request, name, named, tags, expected, .. } = prepared;
+    let number = vu.requests.get();
+    vu.requests.set(number.wrapping_add(1));
+    let mut traced = false;
+    if host.http().is_some_and(|http| http.options.trace_context) && !request.headers.contains_key(TRACEPARENT) {
+        let place = Place { vu: vu.id, iteration: vu.iteration.get(), number };
+        let value = TraceIds::new(host.shared().seed, place).traceparent();
+        if let Ok(value) = HeaderValue::try_from(value) {
+            request.headers.insert(TRACEPARENT, value);
+            traced = true;
+        }
+    }
     let echo = RequestEcho {
         body: match &request.body {
             Body::Bytes(bytes) => bytes.clone(),
@@ -155,7 +171,9 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         let last = hop + 1 == hops;
         held = exchange.error.is_none()
             && (!last && (300..400).contains(&exchange.status) || expected.holds(exchange.status));
-        record(&host, &vu, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
+        let ago = exchanges[hop + 1..].iter().map(|later| later.timings.blocked + later.timings.duration()).sum();
+        let occasion = Occasion { vu: &vu, number, hop: hop as u32, traced, ago };
+        record(&host, occasion, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
     }
     if let (Some(tracer), Some(before)) = (host.tracer(), before) {
         let name = host.recording().map(|(_, series)| series.borrow().name_of(name)).unwrap_or_default();
@@ -165,9 +183,17 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
     Response::new(exchange, hops - 1, held, echo, max_body)
 }
 
-fn record(host: &HostContext, vu: &VuContext, exchange: &Exchange, name: Option<u32>, tags: u32, expected: bool) {
+fn record(
+    host: &HostContext,
+    occasion: Occasion<'_>,
+    exchange: &Exchange,
+    name: Option<u32>,
+    tags: u32,
+    expected: bool,
+) {
     let Some((recorder, series)) = host.recording() else { return };
     let mut series = series.borrow_mut();
+    let vu = occasion.vu;
     let name = name.unwrap_or_else(|| series.default_name(&exchange.url));
     let code = if expected { 0 } else { error_code(exchange) };
     let key = RequestKey {
@@ -180,7 +206,7 @@ fn record(host: &HostContext, vu: &VuContext, exchange: &Exchange, name: Option<
         method: method_number(&exchange.method),
         expected,
     };
-    series.record(recorder, key, exchange, vu.lag.get());
+    series.record(recorder, key, exchange, occasion);
     if expected {
         return;
     }
@@ -192,7 +218,9 @@ fn record(host: &HostContext, vu: &VuContext, exchange: &Exchange, name: Option<
         },
         Some(_) => fault.message.into(),
     };
-    recorder.error(&ErrorKey { code: fault.code, side: fault.side, message }, || {
+    let error = ErrorKey { code: fault.code, side: fault.side, message };
+    recorder.error(&error, || {
+        series.failed(recorder, &key, error.clone(), exchange, occasion);
         let what = match &exchange.error {
             Some(error) => error.detail.clone(),
             None => format!("status {}", exchange.status),
