@@ -236,11 +236,8 @@ fn read(path: &Path) -> Result<Recording, String> {
     if recording.schema != SCHEMA {
         return Err(format!("error: `{shown}` is a `{}`, and this loadr plays `{SCHEMA}`", recording.schema));
     }
-    let answers = recording.tests.values().flatten();
-    answers
-        .map(|answer| answer.validate())
-        .collect::<Result<(), _>>()
-        .map_err(|error| format!("error: `{shown}`: {error}"))?;
+    let mut answers = recording.tests.values().flatten();
+    answers.try_for_each(|answer| answer.validate()).map_err(|error| format!("error: `{shown}`: {error}"))?;
     Ok(recording)
 }
 
