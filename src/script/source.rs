@@ -16,10 +16,17 @@ use crate::units;
 /// The standard library: name, text.
 pub const STDLIB: &[(&str, &str)] = &[
     ("std/auth", include_str!("../../stdlib/auth.rhai")),
+    ("std/cache", include_str!("../../stdlib/cache.rhai")),
     ("std/checks", include_str!("../../stdlib/checks.rhai")),
+    ("std/data", include_str!("../../stdlib/data.rhai")),
     ("std/flow", include_str!("../../stdlib/flow.rhai")),
+    ("std/graphql", include_str!("../../stdlib/graphql.rhai")),
+    ("std/oauth2", include_str!("../../stdlib/oauth2.rhai")),
+    ("std/pages", include_str!("../../stdlib/pages.rhai")),
+    ("std/pagination", include_str!("../../stdlib/pagination.rhai")),
     ("std/retry", include_str!("../../stdlib/retry.rhai")),
     ("std/think", include_str!("../../stdlib/think.rhai")),
+    ("std/upload", include_str!("../../stdlib/upload.rhai")),
 ];
 
 /// The name under which diagnostics show what `import "path"` in the file `importer` gives.

@@ -34,6 +34,7 @@ const ASSETS: &[(&str, &str)] = assets![
     "datatable.js",
     "distribution.js",
     "dom.js",
+    "errors.js",
     "figure.js",
     "format.js",
     "generator.js",
