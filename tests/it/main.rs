@@ -5,6 +5,7 @@
 //! long something took.
 
 mod bombs;
+mod check;
 mod check_group_metrics;
 mod cli;
 mod control;
