@@ -38,6 +38,7 @@ mod signals;
 mod terminal;
 mod texts;
 mod thresholds;
+mod trials;
 mod verdict;
 mod watch;
 mod wire;
