@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod calls;
+pub mod check;
 pub mod context;
 pub mod curves;
 pub mod diagnosis;
@@ -13,6 +14,7 @@ pub mod json_scan;
 pub mod json_value;
 pub mod lazy_json;
 pub mod library;
+pub mod load;
 pub mod modules;
 pub mod names;
 pub mod reference;

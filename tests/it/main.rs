@@ -5,7 +5,9 @@
 //! long something took.
 
 mod bombs;
+mod check;
 mod check_group_metrics;
+mod ci;
 mod cli;
 mod control;
 mod data;
@@ -20,8 +22,13 @@ mod new;
 mod nginx;
 mod open;
 mod options;
+mod otlp;
 mod page;
 mod page_units;
+mod program;
+mod prometheus;
+mod receivers;
+mod rows;
 mod samples;
 mod scenarios;
 mod scripts;
@@ -31,6 +38,7 @@ mod signals;
 mod terminal;
 mod texts;
 mod thresholds;
+mod trials;
 mod verdict;
 mod watch;
 mod wire;

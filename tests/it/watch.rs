@@ -111,9 +111,9 @@ fn imports_and_data_files_are_watched_also_while_they_are_missing() {
     let words = "//! Words.\nfn greeting() { \"hello\" }\n";
     let files = [("script.rhai", script), ("lib/words.rhai", words)];
     let terminal = Terminal::start(directory(&files), &["watch", "script.rhai"]);
-    terminal.wait_for(&["users.csv", "was not found", "waiting for a save"]);
+    terminal.wait_for(&["can't read the file `users.csv`", "waiting for a save"]);
     fs::write(terminal.path("users.csv"), "name\nann\n").expect("a file");
-    terminal.wait_for(&["can't send the file `later.txt`", "waiting for a save"]);
+    terminal.wait_for(&["users.csv changed", "can't read the file `later.txt`", "waiting for a save"]);
     fs::write(terminal.path("later.txt"), "x").expect("a file");
     terminal.wait_for(&["print: hello ann true", "waiting for a save"]);
     fs::write(terminal.path("users.csv"), "name\nbob\n").expect("a file");
