@@ -36,6 +36,12 @@ fn floor_of(bucket: usize) -> u64 {
     ((bucket - doubling * HALF_SUB_BUCKETS) as u64) << doubling
 }
 
+/// The largest value that falls into the bucket of this one: what it may have been at most.
+#[must_use]
+pub fn highest_equivalent(value: u64) -> u64 {
+    floor_of(bucket_of(value) + 1) - 1
+}
+
 #[derive(Clone, Debug)]
 struct Block {
     /// Bit n is set when count n is not zero.
@@ -144,6 +150,7 @@ mod tests {
         #[test]
         fn a_bucket_is_the_crates_bucket(value in any_value()) {
             prop_assert_eq!(floor_of(bucket_of(value)), dense().lowest_equivalent(value));
+            prop_assert_eq!(highest_equivalent(value), dense().highest_equivalent(value));
         }
 
         #[test]

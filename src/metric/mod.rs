@@ -69,14 +69,17 @@ pub struct MetricDef {
 }
 
 macro_rules! builtin {
-    ($($(#[$doc:meta])* $constant:ident = $id:literal, $name:literal, $kind:ident, $contains:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $constant:ident = $id:literal, $name:literal, $kind:ident, $contains:ident;)*) => {
         /// The metrics that every run has, under k6's names.
         pub mod builtin {
             use super::{Contains, MetricId, MetricKind};
-            $($(#[$doc])* pub const $constant: MetricId = MetricId($id);)*
+            $($(#[doc = $doc])* pub const $constant: MetricId = MetricId($id);)*
             /// Every built-in metric, in the order of their ids.
             pub const TABLE: &[(&str, MetricKind, Contains)] =
                 &[$(($name, MetricKind::$kind, Contains::$contains)),*];
+            /// What each of them means, in the same order, as their documentation says it: a sentence or two in lines that
+            /// begin with a blank.
+            pub const MEANINGS: &[&str] = &[$(concat!($($doc),*)),*];
         }
     };
 }

@@ -142,6 +142,22 @@ fn files_survive_every_run() {
 }
 
 #[test]
+fn rows_survive_every_run() {
+    for spec in
+        ["json=rows", "json=rows.gz", "json=rows?mode=aggregate", "csv=rows", "csv=rows.gz", "csv=rows?mode=aggregate"]
+    {
+        for (run, events) in runs() {
+            let folder = tempfile::tempdir().unwrap();
+            let spec = spec.replace("rows", &folder.path().join("rows").display().to_string());
+            let output = super::open(&spec).unwrap().output;
+            drive(output, &events).unwrap_or_else(|error| panic!("{spec}, {run}: {error}"));
+            let started = events.iter().any(|event| matches!(event, RunEvent::Started(_)));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), usize::from(started), "{spec}, {run}");
+        }
+    }
+}
+
+#[test]
 fn pages_survive_every_run() {
     for (run, events) in runs() {
         let folder = tempfile::tempdir().unwrap();

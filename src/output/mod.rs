@@ -10,7 +10,12 @@
 //! | [`live`] | the region that is redrawn in place while a run goes on, on a terminal (stderr) |
 //! | [`plain`] | one line every few seconds, without a terminal (stderr) |
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
+//! | [`otlp`] | metrics and traces for OpenTelemetry collectors |
+//! | [`rows`] | JSON lines and CSV: a row for each value, or for each series and second |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
+//! | [`prometheus`] | totals to be scraped, and by remote write |
+//! | [`influxdb`], [`statsd`] | what each second brought, in their protocols |
+//! | [`junit`], [`markdown`], [`github`] | the verdict, for CI servers and pull requests |
 //! | [`page`] | one HTML page that shows the run, live and as a file |
 //!
 //! Below them: [`merge`] keeps the series of a run, [`push`] is the client of all that send.
@@ -28,17 +33,26 @@ use crate::metric::sample::Wants;
 #[cfg(test)]
 mod compliance;
 pub mod fanout;
+pub mod github;
+pub mod influxdb;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod live;
+pub mod markdown;
 pub mod merge;
 pub mod messages;
+pub mod moments;
+pub mod otlp;
 pub mod page;
 pub mod plain;
+pub mod prometheus;
 pub mod push;
+pub mod rows;
 #[cfg(test)]
 mod sample;
 pub mod spec;
+pub mod statsd;
 pub mod summary;
 pub mod table;
 pub mod terminal;
@@ -137,6 +151,14 @@ pub enum OutputError {
         receiver: String,
         /// What is wrong, as the rest of a sentence: `can't be reached: connection refused`.
         problem: String,
+    },
+    /// An address to listen on can't be had.
+    #[error("can't listen on `{address}`: {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// Not all rows arrived: how many did not, and why.
     #[error("{0}")]
@@ -247,7 +269,20 @@ pub struct Format {
 }
 
 /// All formats.
-pub const FORMATS: &[Format] = &[json::FORMAT, page::FORMAT];
+pub const FORMATS: &[Format] = &[
+    json::FORMAT,
+    page::FORMAT,
+    rows::JSON,
+    rows::CSV,
+    otlp::FORMAT,
+    prometheus::scrape::FORMAT,
+    prometheus::remote_write::FORMAT,
+    influxdb::FORMAT,
+    statsd::FORMAT,
+    junit::FORMAT,
+    markdown::FORMAT,
+    github::FORMAT,
+];
 
 /// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.
 ///

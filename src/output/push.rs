@@ -22,6 +22,10 @@ use super::text::clean;
 use crate::event::Warning;
 use crate::units::format::{format_bytes, format_count};
 
+mod receiver;
+
+pub use receiver::{HEADERS, INSECURE, PASSWORD, TIMEOUT, TOKEN, USERNAME, receiver};
+
 /// The most bytes that wait for a receiver.
 pub const ROOM_BYTES: usize = 32 * 1024 * 1024;
 

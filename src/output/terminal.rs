@@ -74,10 +74,20 @@ fn speaks_utf8(locale: [&str; 3]) -> bool {
     decides.contains("utf-8") || decides.contains("utf8")
 }
 
-/// Whether stderr is a terminal on which a region can be redrawn.
+/// The log of a CI server: stderr, where nothing else than text for people goes.
+#[must_use]
+pub fn log() -> Box<dyn std::io::Write + Send> {
+    Box::new(std::io::stderr())
+}
+
+/// Whether stderr is a terminal on which a region can be redrawn, and somebody looks at it: CI servers (which set `CI`)
+/// may give their jobs a terminal, but keep its text as a log.
 #[must_use]
 pub fn stderr_can_redraw() -> bool {
-    std::io::stderr().is_terminal() && can_redraw(std::env::var("TERM").ok().as_deref())
+    let variable = |name| std::env::var(name).ok();
+    std::io::stderr().is_terminal()
+        && can_redraw(variable("TERM").as_deref())
+        && !is_unattended(variable("CI").as_deref())
 }
 
 /// Whether somebody can press keys.
@@ -88,6 +98,10 @@ pub fn stdin_is_terminal() -> bool {
 
 fn can_redraw(term: Option<&str>) -> bool {
     term.map_or(cfg!(windows), |term| !term.is_empty() && term != "dumb")
+}
+
+fn is_unattended(ci: Option<&str>) -> bool {
+    ci.is_some_and(|ci| !["", "0", "false"].contains(&ci))
 }
 
 #[cfg(test)]
@@ -112,6 +126,15 @@ mod tests {
     fn a_dumb_terminal_is_not_redrawn() {
         for (term, redraw) in [(Some("xterm-256color"), true), (Some("dumb"), false), (Some(""), false)] {
             assert_eq!(can_redraw(term), redraw, "{term:?}");
+        }
+    }
+
+    #[test]
+    fn a_ci_server_reads_its_log_later() {
+        for (ci, unattended) in
+            [(None, false), (Some(""), false), (Some("false"), false), (Some("true"), true), (Some("1"), true)]
+        {
+            assert_eq!(is_unattended(ci), unattended, "{ci:?}");
         }
     }
 }

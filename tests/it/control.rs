@@ -174,7 +174,7 @@ fn the_control_stays_on_this_machine_unless_it_is_allowed() {
 /// terminal is in its own mode at the end.
 const ON_A_TERMINAL: &str = r#"
 import os, pty, select, sys, termios, time
-steps = [step.split("=>") for step in sys.argv[1].split("|")]
+steps = [step.split("=>") for step in sys.argv[1].split("|") if step]
 command = sys.argv[2:]
 parent, child = pty.openpty()
 before = termios.tcgetattr(child)
@@ -185,7 +185,7 @@ if pid == 0:
     fcntl.ioctl(child, termios.TIOCSCTTY, 0)
     for fd in (0, 1, 2):
         os.dup2(child, fd)
-    os.environ["TERM"] = "xterm"
+    os.environ.setdefault("TERM", "xterm")
     os.execv(command[0], command)
 screen, shown, deadline, status, key_mode = b"", 0, time.time() + 60, None, False
 while time.time() < deadline:
@@ -210,12 +210,20 @@ if status is None:
 
 /// `steps` are `what to wait for=>keys`, divided by `|`. Gives the screen, and the last line that the driver says.
 fn on_a_terminal(script: &str, steps: &str, flags: &[&str]) -> (String, String) {
+    on_a_terminal_with(script, steps, flags, &[("TERM", "xterm"), ("LC_ALL", "C.UTF-8")])
+}
+
+/// The same with variables of the environment; those that say what the terminal can do are what is given here alone.
+pub fn on_a_terminal_with(script: &str, steps: &str, flags: &[&str], env: &[(&str, &str)]) -> (String, String) {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::write(directory.path().join("script.rhai"), script).expect("a script");
     std::fs::write(directory.path().join("drive.py"), ON_A_TERMINAL).expect("a driver");
     let mut command = Command::new("python3");
     command.args(["drive.py", steps, env!("CARGO_BIN_EXE_loadr"), "run", "script.rhai", "--no-color"]).args(flags);
-    command.current_dir(directory.path()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    for name in ["CI", "NO_COLOR", "LANG", "LC_CTYPE"] {
+        command.env_remove(name);
+    }
+    command.current_dir(directory.path()).envs(env.iter().copied()).stdin(Stdio::null());
     let output = command.output().expect("python3 is there, as tests need it");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let last = text.lines().last().unwrap_or_default().to_owned();
