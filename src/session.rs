@@ -198,7 +198,10 @@ impl Session {
         let opened = check::open(script_spec(seed_of(&spec.layers).unwrap_or(drawn)), &how);
         let judged = opened.resolve(std::mem::take(&mut spec.layers), drawn);
         for warning in judged.warnings() {
-            announcer.tell(RunEvent::Warning(warning));
+            match &rehearsal {
+                Some(rehearsal) => rehearsal.warn(&warning),
+                None => announcer.tell(RunEvent::Warning(warning)),
+            }
         }
         let (mut script, plan, thresholds) = judged.accept().map_err(SessionError::Refused)?;
         if plan.seed != script.seed() {

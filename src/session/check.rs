@@ -171,7 +171,8 @@ impl Opened {
     pub fn resolve(self, mut layers: Vec<Layer>, seed: u64) -> Judged {
         let mut judged = Judged::of(self);
         let Some(script) = &judged.script else { return judged };
-        layers.push(Layer { source: Source::Default, options: super::defaults(seed) });
+        // Before all others: whoever starts a run may have defaults of their own.
+        layers.insert(0, Layer { source: Source::Default, options: super::defaults(seed) });
         layers.push(Layer { source: Source::Script, options: script.options.clone() });
         let facts = ScriptFacts { functions: script.functions.clone() };
         let places = &judged.analysis.options;

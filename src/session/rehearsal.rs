@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Session, SessionError, SessionSpec};
-use crate::event::LogLine;
+use crate::event::{LogLevel, LogLine, Warning};
 use crate::net::tls::TlsRoots;
 use crate::script::context::LogSink;
 use crate::script::source::FilesRead;
@@ -29,6 +29,13 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
+    /// Tells what the check of the script found to be suspicious.
+    pub(super) fn warn(&self, warning: &Warning) {
+        let hint = if warning.hint.is_empty() { String::new() } else { format!("\n{}", warning.hint) };
+        let step = Step::Logged { level: LogLevel::Warn, text: format!("{}{hint}", warning.message) };
+        (self.tracing.sink)(TraceEvent { at: Duration::ZERO, vu: 0, step });
+    }
+
     /// Takes what init says.
     pub(super) fn log(&self) -> LogSink {
         let sink = self.tracing.sink.clone();

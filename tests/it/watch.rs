@@ -286,6 +286,38 @@ fn a_mistake_is_shown_and_mended() {
     wait_for_version(&terminal, 3);
 }
 
+#[test]
+fn what_the_check_finds_comes_first() {
+    let once = |script: &str, code: i32| {
+        let run = Loadr::new().file("script.rhai", script).args(["watch", "script.rhai", "--once"]);
+        filtered(&run.run().expect(code).stdout)
+    };
+    let suspicious = "fn journey(vu) { vu.state.visits = vu.state.visits ?? 0 + 1; print(\"runs\"); }\n";
+    insta::assert_snapshot!(once(suspicious, 0), @r#"
+    script.rhai · run 1
+    warn: `+` binds tighter than `??`: this is `... ?? (0 + ...)` (script.rhai:1:57)
+        write `(... ?? 0) + ...`, or put the parentheses where you mean them
+    journey  VU 1, iteration 1
+    │ print: runs
+    ✓ 0 requests · TIME
+    "#);
+    let wrong = "fn journey() { htp::get(\"x\"); }\nfn other() { nosuch(1); }\n";
+    insta::assert_snapshot!(once(wrong, 107), @r#"
+    script.rhai · run 1
+    error: there is no module `htp`
+     --> script.rhai:1:16
+      |
+    1 | fn journey() { htp::get("x"); }
+      |  ^^^
+      = help: did you mean `http`?
+    error: there is no function `nosuch`
+     --> script.rhai:2:14
+      |
+    2 | fn other() { nosuch(1); }
+      |  ^^^^^^
+    "#);
+}
+
 /// A script that does a bit of everything.
 const EVERYTHING: &str = r#"
 import "std/auth" as auth;
@@ -314,7 +346,7 @@ fn journey(vu, data) {
     });
     try { group("caught", || { throw "caught"; }); } catch { }
     let res = http::get("http://127.0.0.1:1/");
-    group("fails", || { res.nosuch() });
+    group("fails", || { [res.status][limit] });
 }
 fn teardown(data) { print(`teardown ${data}`); }
 "#;
@@ -354,13 +386,13 @@ fn one_trace_shows_everything_in_its_place() {
     │ ✗ GET  http://127.0.0.1:PORT/  ---  SIZE BAR  TIME
     │  connect to `127.0.0.1:PORT` failed: connection refused
     │ fails
-    │ │ error: there is no function `nosuch` that takes (Response)
-    │ │  --> script.rhai:28:29
+    │ │ error: there is no element 5: the array has 1
+    │ │  --> script.rhai:28:38
     │ │  |
-    │ │ 28 |  group("fails", || { res.nosuch() });
+    │ │ 28 |  group("fails", || { [res.status][limit] });
     │ │  |  ^
     │ │  = in `a closure`, called at script.rhai:28:5
-    │ │  = `res` is a Response
+    │ │  = help: its only element is number 0
     teardown
     │ print: teardown 1
     ✗ 5 requests · 1 failed · 5 of 10 checks failed · 1 error · TIME · TIME of pauses skipped (--real-time)
