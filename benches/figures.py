@@ -7,6 +7,7 @@
     python3 benches/figures.py ready          10,000 virtual users: ready within the first second, asleep for nothing
     python3 benches/figures.py growth         memory after 500,000 and after 5,000,000 requests
     python3 benches/figures.py cold           from the start of the process to its first request
+    python3 benches/figures.py check          loadr check, cold: the smallest script, and one of 2,000 lines
     python3 benches/figures.py watch          loadr watch: from a save to the first line, and to the first request's, 50 saves
     python3 benches/figures.py demo           what the demo server costs beside what loadr costs, journey by journey
     python3 benches/figures.py all
@@ -227,6 +228,37 @@ def cold(directory):
     print(f"cold: first request after {times[len(times) // 2]:.1f} ms (least {times[0]:.1f}, most {times[-1]:.1f})")
 
 
+def check(directory):
+    """Whole processes, cold: what an editor waits for at each save."""
+    step = """/// Step %d.
+fn step_%d(vu) {
+    let res = http::get(`${BASE}/item/${random::int(1, 500)}`, #{ name: "item %d" });
+    check(res, #{
+        "item is 200": |r| r.status == 200,
+        "has a price": |r| r.json("price") > 0.0,
+    });
+    think(1.s..3.s);
+    res.json("token")
+}
+"""
+    steps = "".join(step % (number, number, number) for number in range(182))
+    calls = "".join(f"    step_{number}(vu);\n" for number in range(182))
+    base = 'const BASE = env("BASE_URL", "http://127.0.0.1:8080");\n'
+    large = f"{base}{steps}fn journey(vu) {{\n{calls}}}\n"
+    scripts = {"smallest": "fn journey(vu) { print(vu.id); }\n", f"{large.count(chr(10)):,} lines": large}
+    for what, text in scripts.items():
+        path = os.path.join(directory, "check.rhai")
+        with open(path, "w") as file:
+            file.write(text)
+        times = []
+        for _ in range(25):
+            began = time.perf_counter()
+            subprocess.run([LOADR, "check", path], stdout=subprocess.DEVNULL, check=True)
+            times.append((time.perf_counter() - began) * 1e3)
+        times.sort()
+        print(f"check: {what}: {times[len(times) // 2]:.1f} ms (least {times[0]:.1f}, most {times[-1]:.1f})")
+
+
 def watch(directory):
     """Saves as editors make them, in turn: a new file renamed over the old one, and a file truncated and written."""
     shutil.copytree(os.path.join(ROOT, "scripts", "data"), os.path.join(directory, "data"))
@@ -292,7 +324,7 @@ def demo(directory):
 
 
 def main():
-    known = {f.__name__: f for f in (throughput, memory, ready, growth, cold, watch, demo)}
+    known = {f.__name__: f for f in (throughput, memory, ready, growth, cold, check, watch, demo)}
     wanted = sys.argv[1:] or ["help"]
     if wanted == ["all"]:
         wanted = list(known)
