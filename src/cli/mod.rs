@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod check;
 pub mod control;
 pub mod ctl;
 pub mod dashboard;
@@ -20,6 +21,7 @@ pub mod report;
 pub mod run;
 pub mod serve;
 pub mod signals;
+pub mod trial;
 pub mod watch;
 
 use exit::Exit;
@@ -38,6 +40,10 @@ enum Command {
     Run(Box<RunCommand>),
     /// Run one iteration at each save of a script, and show each of its steps.
     Watch(Box<watch::WatchArgs>),
+    /// Run the tests of a script: its functions `test_...`.
+    Test(trial::TestArgs),
+    /// Tell what is wrong with scripts, without running them.
+    Check(check::CheckArgs),
     /// Write a script to start from, with the files that it needs.
     New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
@@ -99,10 +105,12 @@ pub fn main() -> ExitCode {
             let matches = matches.subcommand_matches("watch").expect("it was parsed as such");
             watch::run(&args.run, &args.own, matches, shown(&arguments))
         }
+        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args).unwrap_or_else(|error| {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::Test(args) => trial::run(&args),
         Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Report(args) => report::report(&args),

@@ -33,9 +33,10 @@ mod docs;
 mod request;
 mod response;
 
-use request::{HttpBody, Prepared, prepare};
+pub use request::{HttpBody, PARAMS};
+use request::{Prepared, prepare};
 use response::RequestEcho;
-pub use response::Response;
+pub use response::{Headers, Phases, Response};
 
 /// The module.
 pub const MODULE: HostModule =
