@@ -64,7 +64,7 @@ export function sentence(text) {
   const whole = String(text).trim();
   if (whole === "") return "";
   return (
-    (whole.startsWith("loadr ") ? "l" : whole[0].toUpperCase()) + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".")
+    (/^loadr\b/.test(whole) ? "l" : whole[0].toUpperCase()) + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".")
   );
 }
 

@@ -93,7 +93,7 @@ export class Overview {
       h(
         "li",
         { class: `advice-${item.level}` },
-        h("strong", {}, prose(item.title)),
+        h("strong", {}, prose(sentence(item.title).replace(/\.$/, ""))),
         h("p", {}, prose(item.text)),
         item.where
           ? h(
