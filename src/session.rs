@@ -15,16 +15,18 @@ use crate::event::{LogLevel, LogLine, RunEvent, Warning};
 use crate::metric::sample::Wants;
 use crate::metric::threshold::Threshold;
 use crate::output::{self, Fanout, Named, OutputError};
-use crate::plan::{self, Layer, Part, Plan, PlanError, ScriptFacts, Source};
+use crate::plan::{Layer, Part, Plan};
 use crate::report::{Report, RunInfo};
 use crate::script::context::LogSink;
 use crate::script::host::{Script, ScriptSpec};
 use crate::trace::redact;
 use crate::units;
 
+pub mod check;
 mod preflight;
 mod rehearsal;
 
+use check::Refusal;
 use preflight::Bounds;
 pub use rehearsal::Rehearsal;
 
@@ -49,15 +51,9 @@ pub struct SessionSpec {
 /// Why there is no run.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The script can't be read, or its init fails. The text is a whole diagnostic.
+    /// The script, its options or its thresholds are wrong: everything that is.
     #[error("{0}")]
-    Script(String),
-    /// Options that make no sense: all of them.
-    #[error("{}", list(.0))]
-    Options(Vec<PlanError>),
-    /// Thresholds that make no sense: all of them.
-    #[error("{}", .0.join("\n"))]
-    Thresholds(Vec<String>),
+    Refused(Refusal),
     /// An output can't do its work.
     #[error("error: {0}")]
     Output(#[from] OutputError),
@@ -67,10 +63,6 @@ pub enum SessionError {
     /// The engine can't begin.
     #[error("{0}")]
     Engine(EngineError),
-}
-
-fn list(errors: &[PlanError]) -> String {
-    errors.iter().map(|error| format!("error: {error}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Takes what there is to tell: before the outputs run it is kept.
@@ -164,10 +156,18 @@ impl Session {
     /// # Errors
     /// When the script, an option, a threshold or an output is not what it must be.
     pub fn prepare(spec: SessionSpec) -> Result<Self, SessionError> {
-        Self::prepared(spec, None)
+        Self::prepared(spec, None, true)
     }
 
-    fn prepared(mut spec: SessionSpec, rehearsal: Option<Rehearsal>) -> Result<Self, SessionError> {
+    /// The same, without looking through the script for mistakes before it is loaded.
+    ///
+    /// # Errors
+    /// When the script, an option, a threshold or an output is not what it must be.
+    pub fn prepare_unchecked(spec: SessionSpec) -> Result<Self, SessionError> {
+        Self::prepared(spec, None, false)
+    }
+
+    fn prepared(mut spec: SessionSpec, rehearsal: Option<Rehearsal>, analyse: bool) -> Result<Self, SessionError> {
         let demo = if spec.demo {
             Some(demo::Server::start(DemoConfig::default()).map_err(SessionError::Demo)?)
         } else {
@@ -180,7 +180,7 @@ impl Session {
         let verbose = spec.verbose;
         let drawn = fastrand::u64(..=u64::from(u32::MAX));
         let max_memory = init_memory(&spec.layers);
-        let load = |seed| {
+        let script_spec = |seed| {
             let teller = announcer.clone();
             let log: LogSink = match &rehearsal {
                 Some(rehearsal) => rehearsal.log(),
@@ -190,23 +190,23 @@ impl Session {
                     }
                 }),
             };
-            let files = rehearsal.as_ref().map(|rehearsal| rehearsal.files.clone()).unwrap_or_default();
-            let spec = ScriptSpec { max_memory, path: spec.script.clone(), env: spec.env.clone(), seed, log };
-            Script::load_noting(spec, files).map_err(SessionError::Script)
+            ScriptSpec { max_memory, path: spec.script.clone(), env: spec.env.clone(), seed, log }
         };
-        let mut script = load(seed_of(&spec.layers).unwrap_or(drawn))?;
-        let plan = {
-            let mut layers = vec![Layer { source: Source::Default, options: defaults(drawn) }];
-            layers.push(Layer { source: Source::Script, options: script.options.clone() });
-            layers.append(&mut spec.layers);
-            let facts = ScriptFacts { functions: script.functions.clone() };
-            plan::resolve(&layers, &facts).map_err(SessionError::Options)?
-        };
+        let files = rehearsal.as_ref().map(|rehearsal| rehearsal.files.clone()).unwrap_or_default();
+        let how = check::Opening { text: None, analyse, is_library: false, files };
+        let opened = check::open(script_spec(seed_of(&spec.layers).unwrap_or(drawn)), &how);
+        let judged = opened.resolve(std::mem::take(&mut spec.layers), drawn);
+        for warning in judged.warnings() {
+            announcer.tell(RunEvent::Warning(warning));
+        }
+        let (mut script, plan, thresholds) = judged.accept().map_err(SessionError::Refused)?;
         if plan.seed != script.seed() {
             // The script chose the seed of its own random choices: its init has to make them with it.
-            script = load(plan.seed)?;
+            let how = check::Opening { analyse: false, ..how };
+            let opened = check::open(script_spec(plan.seed), &how);
+            script =
+                opened.script.ok_or_else(|| SessionError::Refused(Refusal::of(opened.analysis, opened.sources)))?;
         }
-        let thresholds = thresholds(&plan, &script)?;
         output::check_all(&mut spec.outputs)?;
         let info = RunInfo {
             id: uuid::Uuid::new_v4().to_string(),
@@ -305,28 +305,6 @@ fn init_memory(layers: &[Layer]) -> u64 {
 fn defaults(seed: u64) -> Map<String, Value> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     Map::from_iter([("seed".to_owned(), seed.into()), ("threads".to_owned(), threads.into())])
-}
-
-fn thresholds(plan: &Plan, script: &Script) -> Result<Vec<Threshold>, SessionError> {
-    let tags: Vec<&str> = plan
-        .tags
-        .keys()
-        .chain(plan.scenarios.iter().flat_map(|scenario| scenario.tags.keys()))
-        .map(String::as_str)
-        .collect();
-    let mut parsed = Vec::new();
-    let mut errors = Vec::new();
-    for option in &plan.thresholds {
-        match Threshold::parse(&option.metric, &option.expression, &script.catalogue, &tags) {
-            Ok(mut threshold) => {
-                threshold.abort_on_fail = option.abort_on_fail;
-                threshold.delay_abort_eval = option.delay_abort_eval;
-                parsed.push(threshold);
-            }
-            Err(error) => errors.push(format!("error: {error}")),
-        }
-    }
-    if errors.is_empty() { Ok(parsed) } else { Err(SessionError::Thresholds(errors)) }
 }
 
 /// How much memory scripts may hold when nobody says: three quarters of what there is.

@@ -141,6 +141,9 @@ fn whole(sections: &[Section]) -> String {
             for parameter in &entry.parameters {
                 let _ = writeln!(out, "    {}: {}", parameter.name, parameter.meaning);
             }
+            if !entry.result.is_empty() {
+                let _ = writeln!(out, "    Gives: {}", entry.result);
+            }
             if !entry.errors.is_empty() {
                 let _ = writeln!(out, "    Throws: {}", entry.errors);
             }
@@ -202,6 +205,9 @@ fn markdown(sections: &[Section]) -> String {
             }
             for parameter in &entry.parameters {
                 let _ = writeln!(out, "- `{}`: {}", parameter.name, parameter.meaning);
+            }
+            if !entry.result.is_empty() {
+                let _ = write!(out, "\nGives: {}\n", entry.result);
             }
             if !entry.errors.is_empty() {
                 let _ = write!(out, "\nThrows: {}\n", entry.errors);

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub mod check;
 pub mod control;
 pub mod ctl;
 pub mod dashboard;
@@ -38,6 +39,8 @@ enum Command {
     Run(Box<RunCommand>),
     /// Run one iteration at each save of a script, and show each of its steps.
     Watch(Box<watch::WatchArgs>),
+    /// Tell what is wrong with scripts, without running them.
+    Check(check::CheckArgs),
     /// Write a script to start from, with the files that it needs.
     New(new::NewArgs),
     /// Serve the demo shop, a target to try loadr on.
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
             let matches = matches.subcommand_matches("watch").expect("it was parsed as such");
             watch::run(&args.run, &args.own, matches, shown(&arguments))
         }
+        Command::Check(args) => check::run(&args),
         Command::Demo(args) => demo::run(&args).unwrap_or_else(|error| {
             complain(&format!("error: {error:#}"));
             Exit::Failed

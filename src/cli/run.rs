@@ -119,6 +119,9 @@ pub struct RunArgs {
     /// Print what scripts log for debugging too, and the first failure of each kind as it comes
     #[arg(short = 'v', long, env = "LOADR_VERBOSE", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub verbose: bool,
+    /// Load the script without looking through it for mistakes first; those that show when it runs are told then
+    #[arg(long, env = "LOADR_NO_CHECK", value_parser = BoolishValueParser::new(), help_heading = "Script")]
+    pub no_check: bool,
     /// No colours
     #[arg(long, env = "LOADR_NO_COLOR", value_parser = BoolishValueParser::new(), help_heading = "Results")]
     pub no_color: bool,
@@ -265,7 +268,8 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
     if let Some((_, screen)) = &screen {
         spec.outputs.push(Named { name: "dashboard".into(), output: screen.writer() });
     }
-    let session = match Session::prepare(spec) {
+    let prepared = if args.no_check { Session::prepare_unchecked(spec) } else { Session::prepare(spec) };
+    let session = match prepared {
         Ok(session) => session,
         Err(error) => {
             complain(&error.to_string());
@@ -337,8 +341,8 @@ fn serve_control(
 
 pub(super) fn refusal(error: &SessionError) -> Exit {
     match error {
-        SessionError::Script(_) => Exit::ScriptError,
-        SessionError::Options(_) | SessionError::Thresholds(_) | SessionError::Output(_) => Exit::InvalidConfig,
+        SessionError::Refused(refusal) if refusal.is_script() => Exit::ScriptError,
+        SessionError::Refused(_) | SessionError::Output(_) => Exit::InvalidConfig,
         SessionError::Engine(_) => Exit::ScriptError,
         SessionError::Demo(_) => Exit::Failed,
     }
@@ -486,7 +490,8 @@ fn split_threshold(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
+/// `KEY=VALUE`, as a flag that may be repeated gives them.
+pub(super) fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, String> {
     given
         .iter()
         .map(|pair| match pair.split_once('=') {

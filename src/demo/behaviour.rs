@@ -65,23 +65,48 @@ pub(super) fn compressed(_: &Call<'_>, response: Response<'_>) -> Reply {
     response.begin(200).header("Content-Encoding", "gzip").body(JSON, BODY.as_slice())
 }
 
-/// `GET /cache/{key}?max_age=&miss_ms=`: a page behind a cache. The first request for a key is a miss, and takes
-/// `miss_ms` longer; those of the next `max_age` seconds are hits. A client that has it already gets 304.
+/// `GET /cache/{key}?max_age=&miss_ms=&edge_age=`: a page behind a cache. The first request for a key is a miss, and takes
+/// `miss_ms` longer; those of the next `max_age` seconds are hits. A client that has it already gets 304. With `edge_age` there
+/// is another cache before it, where a page stays fresh for so long.
 pub(super) fn cached(call: &Call<'_>, response: Response<'_>) -> Reply {
     let max_age_s = call.request.query_number("max_age", MAX_AGE_S);
-    let (max_age_s, miss) = match max_age_s.and_then(|age| Ok((age, delay(call, "miss_ms", 0)?))) {
+    let edge_age_s = call.request.query_value("edge_age").map(|_| call.request.query_number("edge_age", MAX_AGE_S));
+    let numbers = max_age_s.and_then(|age| Ok((age, delay(call, "miss_ms", 0)?, edge_age_s.transpose()?)));
+    let (max_age_s, miss, edge_age_s) = match numbers {
         Ok(numbers) => numbers,
         Err(message) => return response.error(400, &message),
     };
     let key = hash(call.parameter.as_bytes());
 
-    let fresh = call.shop.cached.with(key, |made| call.now.saturating_duration_since(*made).as_secs());
-    let (state, age_s, wait) = match fresh.filter(|age_s| *age_s < max_age_s) {
-        Some(age_s) => ("HIT", age_s, Duration::ZERO),
-        None => {
+    // The age of what a cache has; where that is none, or too old, it has it anew from now on.
+    let look = |key: u64, max_age_s: u64| {
+        let age = call.shop.cached.with(key, |made| call.now.saturating_duration_since(*made).as_secs());
+        let fresh = age.filter(|age_s| *age_s < max_age_s);
+        if fresh.is_none() {
             call.shop.cached.insert(key, call.now);
-            ("MISS", 0, miss)
         }
+        fresh
+    };
+    let edge = edge_age_s.map(|edge_age_s| (edge_age_s, look(!key, edge_age_s)));
+    let status = |name: &str, fresh: Option<u64>, max_age_s: u64| match fresh {
+        Some(age_s) => format!("{name}; hit; ttl={}", max_age_s - age_s),
+        None => format!("{name}; fwd=miss; stored"),
+    };
+    // What the edge has does not get to the cache behind it.
+    let (fresh, layers) = match edge {
+        Some((edge_age_s, Some(age_s))) => (Some(age_s), status("edge", Some(age_s), edge_age_s)),
+        Some((edge_age_s, None)) => {
+            let shield = look(key, max_age_s);
+            (shield, format!("{}, {}", status("shield", shield, max_age_s), status("edge", None, edge_age_s)))
+        }
+        None => {
+            let shield = look(key, max_age_s);
+            (shield, status("shield", shield, max_age_s))
+        }
+    };
+    let (state, age_s, wait) = match fresh {
+        Some(age_s) => ("HIT", age_s, Duration::ZERO),
+        None => ("MISS", 0, miss),
     };
     let etag = format!("\"{key:016x}\"");
     let asked = call.request.if_none_match;
@@ -91,7 +116,8 @@ pub(super) fn cached(call: &Call<'_>, response: Response<'_>) -> Reply {
         .header("Cache-Control", &format!("public, max-age={max_age_s}"))
         .header("ETag", &etag)
         .header("Age", &age_s.to_string())
-        .header("X-Cache", state);
+        .header("X-Cache", state)
+        .header("Cache-Status", &layers);
     let reply = if known {
         begun.empty()
     } else {

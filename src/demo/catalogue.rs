@@ -131,6 +131,11 @@ impl Catalogue {
         [r#"{"items":["#, self.json.several(Self::page(page, per_page))]
     }
 
+    /// Products in JSON, comma between them: from the index `first` to that before `end`.
+    pub(super) fn slice_json(&self, first: u32, end: u32) -> &str {
+        self.json.several(first.min(end) as usize..end.min(PRODUCTS) as usize)
+    }
+
     /// What follows the products of a page in JSON.
     pub(super) fn page_json_end(page: u32, per_page: u32) -> String {
         format!(r#"],"page":{page},"per_page":{per_page},"total":{PRODUCTS}}}"#)

@@ -18,7 +18,7 @@
 //! | `request` `body` `response` | HTTP/1.1 on the wire |
 //! | `routes` | the table of routes |
 //! | `shop` `store` `catalogue` `stats` | what is shared: sessions, orders, goods, counters |
-//! | `browse` `account` `order` `upload` `behaviour` `echo` | the handlers |
+//! | `browse` `account` `oauth` `order` `upload` `files` `graphql` `pages` `behaviour` `echo` | the handlers |
 //! | `multipart` | multipart bodies, as they come |
 
 use std::io;
@@ -37,8 +37,12 @@ mod browse;
 mod catalogue;
 mod connection;
 mod echo;
+mod files;
+mod graphql;
 mod multipart;
+mod oauth;
 mod order;
+mod pages;
 mod request;
 mod response;
 mod routes;

@@ -13,7 +13,7 @@ use super::request::Request;
 use super::response::{Reply, Response};
 use super::shop::Shop;
 use super::upload::UploadKind;
-use super::{account, behaviour, browse, echo, order};
+use super::{account, behaviour, browse, echo, files, graphql, oauth, order, pages};
 
 /// One request, as its handler sees it.
 pub(super) struct Call<'a> {
@@ -77,6 +77,21 @@ pub(super) const TABLE: &[Route] = &[
     route("/order/{id}", &[("GET", Whole(order::show))]),
     route("/upload", &[("POST", Upload(UploadKind::Multipart))]),
     route("/upload/raw", &[("PUT", Upload(UploadKind::Raw)), ("POST", Upload(UploadKind::Raw))]),
+    route("/oauth/token", &[("POST", Whole(oauth::token))]),
+    route("/graphql", &[("POST", Whole(graphql::graphql))]),
+    route("/api/items", &[("GET", Whole(pages::items))]),
+    route("/page/{n}", &[("GET", Whole(pages::page))]),
+    route("/asset/{name}", &[("GET", Whole(pages::asset))]),
+    route("/files", &[("POST", Whole(files::create)), ("OPTIONS", Whole(files::options))]),
+    route(
+        "/files/{id}",
+        &[
+            ("GET", Whole(files::show)),
+            ("PATCH", Whole(files::append)),
+            ("PUT", Whole(files::put)),
+            ("DELETE", Whole(files::remove)),
+        ],
+    ),
     route("/redirect/{n}", &[("GET", Whole(behaviour::redirect))]),
     route(
         "/redirect-to",

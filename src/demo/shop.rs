@@ -10,6 +10,8 @@ use smallvec::SmallVec;
 
 use super::DemoConfig;
 use super::catalogue::Catalogue;
+use super::files::File;
+use super::oauth::Grant;
 use super::request::Request;
 use super::stats::{Counters, Events};
 use super::store::{Dice, Store};
@@ -22,6 +24,9 @@ const ORDERS_MAX: usize = 200_000;
 
 /// Cached pages that are held.
 const CACHED_MAX: usize = 50_000;
+
+/// Uploads in pieces that are remembered.
+const FILES_MAX: usize = 10_000;
 
 /// How long a bearer token holds.
 pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(3600);
@@ -40,6 +45,10 @@ pub(super) struct Shop {
     pub(super) orders: Store<Order>,
     /// When each cached page was made, by the hash of its key.
     pub(super) cached: Store<Instant>,
+    /// What refresh tokens stand for.
+    pub(super) grants: Store<Grant>,
+    /// Uploads in pieces, by the hash of their name.
+    pub(super) files: Store<File>,
     /// How often `/flaky` has failed, by the hash of its key.
     pub(super) failures: Store<u32>,
     pub(super) dice: Dice,
@@ -70,6 +79,8 @@ pub(super) struct Session {
     pub(super) user: Option<Arc<str>>,
     pub(super) cart: SmallVec<[Line; 2]>,
     pub(super) opened: Instant,
+    /// How long its token is good for; a cookie's session has no end.
+    pub(super) life: Duration,
 }
 
 /// An order that was accepted.
@@ -100,6 +111,8 @@ impl Shop {
             orders: Store::new(ORDERS_MAX),
             cached: Store::new(CACHED_MAX),
             failures: Store::new(CACHED_MAX),
+            grants: Store::new(CACHED_MAX),
+            files: Store::new(FILES_MAX),
             counters,
             events: Events::default(),
         }
@@ -114,8 +127,17 @@ impl Shop {
         now: Instant,
     ) -> (u64, u64) {
         let (key, csrf) = (self.dice.next(), self.dice.next());
-        self.sessions.insert(key, Session { carrier, csrf, user: user.map(Arc::from), cart, opened: now });
+        let user = user.map(Arc::from);
+        self.sessions.insert(key, Session { carrier, csrf, user, cart, opened: now, life: TOKEN_LIFE });
         (key, csrf)
+    }
+
+    /// Opens a session for a bearer token that is good for so long, and returns its key.
+    pub(super) fn open_token(&self, user: &Arc<str>, now: Instant, life: Duration) -> u64 {
+        let (key, csrf) = (self.dice.next(), self.dice.next());
+        let (user, cart) = (Some(Arc::clone(user)), SmallVec::new());
+        self.sessions.insert(key, Session { carrier: Carrier::Bearer, csrf, user, cart, opened: now, life });
+        key
     }
 
     /// The key of the caller's session, where the request carries one that is held and still valid: the bearer token
@@ -127,7 +149,7 @@ impl Shop {
         let key = parse_key(text)?;
         let valid = |session: &mut Session| {
             session.carrier == carrier
-                && (carrier == Carrier::Cookie || now.saturating_duration_since(session.opened) < TOKEN_LIFE)
+                && (carrier == Carrier::Cookie || now.saturating_duration_since(session.opened) < session.life)
         };
         self.sessions.with(key, valid).unwrap_or(false).then_some(key)
     }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::{DemoConfig, Server};
 
+mod services;
+
 fn server() -> Server {
     Server::start(DemoConfig { threads: 2, ..DemoConfig::default() }).unwrap()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sample::{self, Captured, ClosedPipe};
-use super::{Fanout, Look, Named, Output, OutputError, json, live, plain, summary};
+use super::{Fanout, Look, Named, Output, OutputError, json, live, page, plain, summary};
 use crate::event::{LogLevel, LogLine, RunEvent, Second, Warning};
 use crate::report::Report;
 
@@ -138,6 +138,41 @@ fn files_survive_every_run() {
         });
         let written = std::fs::read(&path).ok().map(|text| serde_json::from_slice::<Report>(&text).unwrap());
         assert_eq!(written, ended.map(Arc::unwrap_or_clone), "{run}");
+    }
+}
+
+#[test]
+fn rows_survive_every_run() {
+    for spec in
+        ["json=rows", "json=rows.gz", "json=rows?mode=aggregate", "csv=rows", "csv=rows.gz", "csv=rows?mode=aggregate"]
+    {
+        for (run, events) in runs() {
+            let folder = tempfile::tempdir().unwrap();
+            let spec = spec.replace("rows", &folder.path().join("rows").display().to_string());
+            let output = super::open(&spec).unwrap().output;
+            drive(output, &events).unwrap_or_else(|error| panic!("{spec}, {run}: {error}"));
+            let started = events.iter().any(|event| matches!(event, RunEvent::Started(_)));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), usize::from(started), "{spec}, {run}");
+        }
+    }
+}
+
+#[test]
+fn pages_survive_every_run() {
+    for (run, events) in runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.html");
+        drive(Box::new(page::PageFile::new(&path)), &events).unwrap_or_else(|error| panic!("{run}: {error}"));
+        let ended = events.iter().any(|event| matches!(event, RunEvent::Ended(_)));
+        let written = std::fs::read_to_string(&path).ok();
+        assert_eq!(written.is_some(), ended, "{run}");
+        if let Some(text) = written {
+            let from = text.split_once("id=\"loadr-data\">").expect("data").1;
+            let data = from.split_once("</script>").expect("its end").0;
+            assert!(!data.contains('<'), "{run}: a name could end the element");
+            let data: serde_json::Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{run}: {error}"));
+            assert_eq!(data["schema"], "loadr/page/v1", "{run}");
+        }
     }
 }
 

@@ -294,6 +294,11 @@ impl Fanout {
                 queue = lane.shared.ended.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             }
             let end = queue.end.take();
+            if end.is_none() {
+                // What still waits will not be written any more.
+                let waiting = queue.waiting;
+                queue.lost.iter_mut().zip(waiting).for_each(|(lost, waiting)| *lost += waiting as u64);
+            }
             let (lost, told) = (queue.lost, std::mem::take(&mut queue.told));
             drop(queue);
             ending.warnings.extend(told.into_iter().map(|warning| lane.says(warning)));

@@ -10,6 +10,8 @@
 //! | [`live`] | the region that is redrawn in place while a run goes on, on a terminal (stderr) |
 //! | [`plain`] | one line every few seconds, without a terminal (stderr) |
 //! | [`summary`] | the text at the end of a run (stdout): a pure function of the report |
+//! | [`otlp`] | metrics and traces for OpenTelemetry collectors |
+//! | [`rows`] | JSON lines and CSV: a row for each value, or for each series and second |
 //! | [`json`] | the report as a `loadr/summary/v1` document |
 //! | [`page`] | one HTML page that shows the run, live and as a file |
 //!
@@ -33,9 +35,11 @@ pub mod line;
 pub mod live;
 pub mod merge;
 pub mod messages;
+pub mod otlp;
 pub mod page;
 pub mod plain;
 pub mod push;
+pub mod rows;
 #[cfg(test)]
 mod sample;
 pub mod spec;
@@ -247,7 +251,7 @@ pub struct Format {
 }
 
 /// All formats.
-pub const FORMATS: &[Format] = &[json::FORMAT, page::FORMAT];
+pub const FORMATS: &[Format] = &[json::FORMAT, page::FORMAT, rows::JSON, rows::CSV, otlp::FORMAT];
 
 /// The output that a spec, `FORMAT[=DESTINATION][?key=value&...]`, describes. Does no IO.
 ///

@@ -63,6 +63,30 @@ impl Surroundings for Outside<'_> {
     }
 }
 
+/// An engine that has not seen a script yet.
+pub struct Prepared {
+    engine: Engine,
+    constants: Constants,
+    closures: ClosureFiles,
+    evidence: Evidence,
+}
+
+impl Prepared {
+    /// One with everything that scripts can call.
+    #[must_use]
+    pub fn new(context: &HostContext, sources: &Sources) -> Self {
+        let (constants, closures, evidence) = (Constants::default(), ClosureFiles::default(), Evidence::default());
+        let engine = new_engine(context, sources, &constants, &closures, &evidence);
+        Self { engine, constants, closures, evidence }
+    }
+
+    /// The engine, for tools that look at it.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
 impl Program {
     /// Compiles the script and runs its init.
     ///
@@ -75,15 +99,27 @@ impl Program {
         pool: &Rc<StackPool>,
         budget: &Budget,
     ) -> Result<Self, Box<Diagnostic>> {
+        Self::start(Prepared::new(context, sources), context, name, sources, pool, budget)
+    }
+
+    /// The same with an engine that was made before, for the same context and texts.
+    ///
+    /// # Errors
+    /// The diagnostic of what is wrong with it.
+    pub fn start(
+        prepared: Prepared,
+        context: &HostContext,
+        name: &str,
+        sources: &Sources,
+        pool: &Rc<StackPool>,
+        budget: &Budget,
+    ) -> Result<Self, Box<Diagnostic>> {
         fault::install();
         fault::name_script(name);
         let Some(text) = sources.get(name) else {
             return Err(Box::new(Diagnostic::at_file("the script's text was not read", name)));
         };
-        let constants = Constants::default();
-        let closures = ClosureFiles::default();
-        let evidence = Evidence::default();
-        let mut engine = new_engine(context, sources, &constants, &closures, &evidence);
+        let Prepared { mut engine, constants, closures, evidence } = prepared;
         let mut ast = engine.compile(&*text).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
         if let Some(tracer) = context.tracer() {

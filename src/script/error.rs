@@ -258,8 +258,14 @@ impl Diagnostic {
     /// The whole text, without a newline at its end.
     #[must_use]
     pub fn render(&self, sources: &Sources) -> String {
-        let code = if self.code.is_empty() { String::new() } else { format!("[{}]", self.code) };
-        let mut out = format!("{}{code}: {}\n --> {}", self.severity, self.message, self.place);
+        // What can be allowed by its code shows it.
+        let is_warning = self.severity == Severity::Warning && !self.code.is_empty();
+        let code = if is_warning { format!("[{}]", self.code) } else { String::new() };
+        let mut out = format!("{}{code}: {}", self.severity, self.message);
+        // Options from the command line stand in no file.
+        if !self.place.source.is_empty() {
+            let _ = write!(out, "\n --> {}", self.place);
+        }
         let text = sources.get(&self.place.source);
         if let Some(line) = text.as_deref().and_then(|text| text.lines().nth(self.place.line.wrapping_sub(1))) {
             let number = self.place.line.to_string();

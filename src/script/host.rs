@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,124 +12,27 @@ use rhai::{Dynamic, EvalAltResult};
 use super::bridge::guard::{Budget, Trip};
 use super::bridge::stack::StackPool;
 use super::bridge::{Ending, Run, Surroundings};
-use super::context::{HostContext, HttpContext, LogSink, Phase, ScenarioContext, Shared, Told, VuContext};
-use super::engine::{Program, read_script};
-use super::error::{Diagnostic, Sources};
-use super::modules::data::DataPool;
+use super::context::{HostContext, HttpContext, Phase, ScenarioContext, VuContext};
+use super::engine::Program;
+use super::error::Diagnostic;
+use super::json_value;
+pub use super::load::{INIT_TIME, Script, ScriptSpec};
 use super::modules::vu::VuHandle;
 use super::series::SeriesTable;
-use super::source::FilesRead;
 use super::tracer::Tracer;
-use super::{curves, json_value};
 use crate::event::LogLevel;
 use crate::fault::Fault;
-use crate::metric::Catalogue;
 use crate::metric::registry::Recorder;
 use crate::metric::snapshot::ErrorKey;
 use crate::net::http::{Client, Network};
 use crate::net::tls::TlsRoots;
-use crate::plan::{Function, HttpOptions, Limits, Plan};
+use crate::plan::{HttpOptions, Limits, Plan};
 use crate::trace::{Part, PartEnd, Step, Tracing};
 use crate::vu::{
     Abort, Cancel, LocalBoxFuture, Outcome, Seat, SetupData, Start, Vu, VuError, VuFactory, VuHost, WorkerSeat,
 };
 
-/// What looking at a script needs to know.
-pub struct ScriptSpec {
-    /// Its path.
-    pub path: String,
-    /// What `env` gives.
-    pub env: BTreeMap<String, String>,
-    /// The seed of all random choices.
-    pub seed: u64,
-    /// Where `print` and `log` write to.
-    pub log: LogSink,
-    /// The most memory that its init may hold, in bytes.
-    pub max_memory: u64,
-}
-
-/// A script that was read, compiled and looked at: its init ran once.
-pub struct Script {
-    path: String,
-    shared: Arc<Shared>,
-    sources: Sources,
-    /// What its `const options` says, as JSON; empty when it has none.
-    pub options: serde_json::Map<String, serde_json::Value>,
-    /// Its functions.
-    pub functions: Vec<Function>,
-    /// The metrics that it declares, with the built-in ones.
-    pub catalogue: Arc<Catalogue>,
-}
-
-/// How much time an init may take: it reads data files, so more than an iteration.
-const INIT_TIME: Duration = Duration::from_secs(60);
-
 impl Script {
-    /// Reads and compiles a script, and runs its init.
-    ///
-    /// # Errors
-    /// The whole diagnostic, ready to print.
-    pub fn load(spec: ScriptSpec) -> Result<Self, String> {
-        Self::load_noting(spec, FilesRead::default())
-    }
-
-    /// The same, and notes the files that it read or wanted to read, also when it fails.
-    ///
-    /// # Errors
-    /// The whole diagnostic, ready to print.
-    pub fn load_noting(spec: ScriptSpec, files: FilesRead) -> Result<Self, String> {
-        files.note(Path::new(&spec.path));
-        let sources = Sources::default();
-        let render = |diagnostic: Box<Diagnostic>| diagnostic.render(&sources);
-        read_script(&spec.path, &sources).map_err(render)?;
-        let base_dir = Path::new(&spec.path).parent().unwrap_or(Path::new("")).to_owned();
-        let shared = Arc::new(Shared {
-            base_dir,
-            seed: spec.seed,
-            data: DataPool::noting(files),
-            env: spec.env,
-            log: spec.log,
-            told: Told::default(),
-        });
-        let context = HostContext::new(shared.clone());
-        let mut budget = Budget::new(spec.max_memory, spec.max_memory, INIT_TIME, Arc::new(AtomicBool::new(false)));
-        budget.init = true;
-        let pool = StackPool::new();
-        let program = Program::load(&context, &spec.path, &sources, &pool, &budget).map_err(render)?;
-        let mut options = program.constant("options");
-        if let Some(options) = &mut options {
-            curves::sample(&program, &context, &pool, &budget, options).map_err(render)?;
-        }
-        let options = match options {
-            None => serde_json::Map::new(),
-            Some(options) => match json_value::to_value(options) {
-                Ok(serde_json::Value::Object(options)) => options,
-                Ok(_) => {
-                    let message = "`options` must be a map: `const options = #{ vus: 10, duration: 30.s };`";
-                    return Err(render(Box::new(Diagnostic::at_file(message, &spec.path))));
-                }
-                Err(error) => {
-                    return Err(render(Box::new(Diagnostic::at_file(format!("`options`: {error}"), &spec.path))));
-                }
-            },
-        };
-        let functions = program.functions().to_vec();
-        let catalogue = Arc::new(context.declared().unwrap_or_default());
-        Ok(Self { path: spec.path, shared, sources, options, functions, catalogue })
-    }
-
-    /// The seed that its init was run with.
-    #[must_use]
-    pub fn seed(&self) -> u64 {
-        self.shared.seed
-    }
-
-    /// The texts of the script and of what it imports.
-    #[must_use]
-    pub fn sources(&self) -> &Sources {
-        &self.sources
-    }
-
     /// What makes this script's virtual users, under a plan.
     #[must_use]
     pub fn into_factory(self, plan: &Plan, max_memory: u64) -> ScriptFactory {

@@ -7,7 +7,7 @@
 //! /// What it does. More of it, and more paragraphs.
 //! ///
 //! /// - `limit`: what the parameter means; `page`, `size`: two of them.
-//! /// -> what it gives: Response or ()
+//! /// -> Response or (): the type of what it gives, and what that is
 //! /// Throws: when it throws.
 //! ///
 //! ///     an example; assert_eq(page::load(BASE).ok, true);
@@ -105,7 +105,7 @@ fn functions(text: &str, alias: &str) -> Vec<Entry> {
 fn entry(name: String, mut signature: String, comment: &[&str]) -> Entry {
     let mut prose = Vec::new();
     let mut parameters: Vec<Parameter> = Vec::new();
-    let mut errors = String::new();
+    let (mut result, mut errors) = (String::new(), String::new());
     // Where a line that goes on belongs to.
     let mut open: Option<&mut String> = None;
     for line in comment {
@@ -116,9 +116,11 @@ fn entry(name: String, mut signature: String, comment: &[&str]) -> Entry {
         } else if let Some((names, meaning)) = text.strip_prefix("- ").and_then(|rest| rest.split_once(": ")) {
             parameters.push(Parameter { name: names.replace('`', ""), meaning: meaning.to_owned() });
             open = parameters.last_mut().map(|parameter| &mut parameter.meaning);
-        } else if let Some(result) = text.strip_prefix("-> ") {
-            signature += &format!(" -> {result}");
-            open = None;
+        } else if let Some(given) = text.strip_prefix("-> ") {
+            let (kind, meaning) = given.split_once(": ").unwrap_or((given, ""));
+            signature += &format!(" -> {kind}");
+            meaning.clone_into(&mut result);
+            open = Some(&mut result);
         } else if let Some(when) = text.strip_prefix("Throws: ") {
             errors = when.to_owned();
             open = Some(&mut errors);
@@ -130,7 +132,7 @@ fn entry(name: String, mut signature: String, comment: &[&str]) -> Entry {
         }
     }
     let (summary, example) = prose_and_code(&prose);
-    Entry { names: vec![name], signature, summary, parameters, errors, example }
+    Entry { names: vec![name], signature, summary, parameters, result, errors, example }
 }
 
 #[cfg(test)]
@@ -139,7 +141,7 @@ mod tests {
 
     const FILE: &str = "//! What it is\n//! for.\n//!\n//!     import \"std/page\" as pages;\n//!\n//! More.\n\n\
         const X = 1;\n\n\
-        /// Loads it.\n/// All.\n///\n/// - `url`: where\n///   it is\n/// - `a`, `b`: both\n/// -> Response or ()\n\
+        /// Loads it.\n/// All.\n///\n/// - `url`: where\n///   it is\n/// - `a`, `b`: both\n/// -> Response or (): what\n/// came\n\
         /// Throws: when\n/// it can't.\n///\n///     let x = 1;\n///\n///       x + 1\nfn load(url, a, b) {\n}\n\n\
         fn load(url) {\n}\n\nprivate fn hidden() {}\n\n/// Other.\n///\n///     pages::other()\nfn other() {}\n";
 
@@ -155,7 +157,7 @@ mod tests {
         let meanings = [("url", "where it is"), ("a, b", "both")];
         let meanings = meanings.map(|(name, meaning)| Parameter { name: name.into(), meaning: meaning.into() });
         assert_eq!(load.parameters, meanings);
-        assert_eq!(load.errors, "when it can't.");
+        assert_eq!((load.result.as_str(), load.errors.as_str()), ("what came", "when it can't."));
         assert_eq!(load.example, "let x = 1;\n\n  x + 1");
         assert_eq!((other.signature.as_str(), other.example.as_str()), ("pages::other()", "pages::other()"));
     }

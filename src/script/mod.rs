@@ -1,6 +1,7 @@
 //! The script host: Rhai journeys as virtual users.
 
 pub mod bridge;
+pub mod check;
 pub mod context;
 pub mod curves;
 pub mod diagnosis;
@@ -12,6 +13,7 @@ pub mod json_scan;
 pub mod json_value;
 pub mod lazy_json;
 pub mod library;
+pub mod load;
 pub mod modules;
 pub mod names;
 pub mod reference;

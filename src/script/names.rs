@@ -55,6 +55,14 @@ fn is_extension(text: &str) -> bool {
         && !text.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Whether such a segment is taken for an id, and so grouped with others of its kind.
+#[must_use]
+pub fn is_folded(segment: &str) -> bool {
+    let mut out = String::new();
+    push_segment(segment, &mut out);
+    out != segment
+}
+
 fn is_id(segment: &str) -> bool {
     let digits = segment.bytes().filter(u8::is_ascii_digit).count();
     if digits == 0 {

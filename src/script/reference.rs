@@ -32,6 +32,8 @@ pub struct Entry {
     pub summary: String,
     /// What it is given.
     pub parameters: Vec<Parameter>,
+    /// What it gives, where the signature's type does not say it all.
+    pub result: String,
     /// When it throws; empty when it never does.
     pub errors: String,
     /// A piece of a script that shows it.
@@ -72,6 +74,7 @@ fn of_function(doc: &FunctionDoc) -> Entry {
         signature: doc.signature.to_owned(),
         summary: doc.summary.to_owned(),
         parameters: doc.parameters.iter().map(parameter).collect(),
+        result: String::new(),
         errors: doc.errors.to_owned(),
         example: outdented(doc.example),
     }

@@ -16,10 +16,17 @@ use crate::units;
 /// The standard library: name, text.
 pub const STDLIB: &[(&str, &str)] = &[
     ("std/auth", include_str!("../../stdlib/auth.rhai")),
+    ("std/cache", include_str!("../../stdlib/cache.rhai")),
     ("std/checks", include_str!("../../stdlib/checks.rhai")),
+    ("std/data", include_str!("../../stdlib/data.rhai")),
     ("std/flow", include_str!("../../stdlib/flow.rhai")),
+    ("std/graphql", include_str!("../../stdlib/graphql.rhai")),
+    ("std/oauth2", include_str!("../../stdlib/oauth2.rhai")),
+    ("std/pages", include_str!("../../stdlib/pages.rhai")),
+    ("std/pagination", include_str!("../../stdlib/pagination.rhai")),
     ("std/retry", include_str!("../../stdlib/retry.rhai")),
     ("std/think", include_str!("../../stdlib/think.rhai")),
+    ("std/upload", include_str!("../../stdlib/upload.rhai")),
 ];
 
 /// The name under which diagnostics show what `import "path"` in the file `importer` gives.
@@ -59,31 +66,32 @@ impl Resolver {
     pub fn new(sources: Sources, closures: ClosureFiles, context: HostContext) -> Rc<Self> {
         Rc::new(Self { sources, closures, context, loaded: RefCell::default(), loading: RefCell::default() })
     }
+}
 
-    fn text(&self, path: &str, name: &str) -> Result<Arc<str>, String> {
-        if let Some(text) = self.sources.get(name) {
-            return Ok(text);
-        }
-        let text: Arc<str> = if path.starts_with("std/") {
-            let Some((_, text)) = STDLIB.iter().find(|(known, _)| *known == path) else {
-                let near = units::nearest(path, STDLIB.iter().map(|(known, _)| *known));
-                let known: Vec<_> = STDLIB.iter().map(|(known, _)| *known).collect();
-                let hint = near.map_or_else(
-                    || format!("there are {}", known.join(", ")),
-                    |near| format!("did you mean `{near}`?"),
-                );
-                return Err(format!("the standard library has no `{path}`: {hint}"));
-            };
-            (*text).into()
-        } else {
-            self.context.shared().data.note(Path::new(name));
-            std::fs::read_to_string(name)
-                .map_err(|error| format!("can't import `{path}`: can't read `{name}`: {error}"))?
-                .into()
-        };
-        self.sources.insert(name, text.clone());
-        Ok(text)
+/// The text of what `import "path"` means, which has the name `name`: from memory where it was read before.
+///
+/// # Errors
+/// When it is not there, with the nearest name of the standard library.
+pub fn read(path: &str, name: &str, sources: &Sources) -> Result<Arc<str>, String> {
+    if let Some(text) = sources.get(name) {
+        return Ok(text);
     }
+    let text: Arc<str> = if path.starts_with("std/") {
+        let Some((_, text)) = STDLIB.iter().find(|(known, _)| *known == path) else {
+            let near = units::nearest(path, STDLIB.iter().map(|(known, _)| *known));
+            let known: Vec<_> = STDLIB.iter().map(|(known, _)| *known).collect();
+            let hint = near
+                .map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+            return Err(format!("the standard library has no `{path}`: {hint}"));
+        };
+        (*text).into()
+    } else {
+        std::fs::read_to_string(name)
+            .map_err(|error| format!("can't import `{path}`: can't read `{name}`: {error}"))?
+            .into()
+    };
+    sources.insert(name, text.clone());
+    Ok(text)
 }
 
 /// What the engine holds: it wants to own its resolver.
@@ -111,7 +119,10 @@ impl ModuleResolver for SharedResolver {
             let chain = resolver.loading.borrow().join("` imports `");
             return Err(fail(format!("imports go in a circle: `{chain}` imports `{name}`")));
         }
-        let text = resolver.text(path, &name).map_err(fail)?;
+        if !path.starts_with("std/") {
+            resolver.context.shared().data.note(Path::new(&name));
+        }
+        let text = read(path, &name, &resolver.sources).map_err(fail)?;
         let inside = |error: Box<EvalAltResult>| Box::new(EvalAltResult::ErrorInModule(name.clone(), error, position));
         let mut ast =
             engine.compile(&*text).map_err(|error| inside(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;

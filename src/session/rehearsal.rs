@@ -46,7 +46,7 @@ impl Session {
     /// As those of [`Session::prepare`].
     pub fn rehearse(spec: SessionSpec, rehearsal: Rehearsal) -> Result<Self, SessionError> {
         let (vus, iterations) = (rehearsal.vus, rehearsal.iterations);
-        let session = Self::prepared(spec, Some(rehearsal))?;
+        let session = Self::prepared(spec, Some(rehearsal), true)?;
         Ok(Self { plan: session.plan.rehearsal(vus, iterations), thresholds: Vec::new(), ..session })
     }
 }

@@ -191,6 +191,23 @@ fn colours_only_where_they_are_wanted() {
 fn docs_tell_what_scripts_can_call() {
     let ran = Loadr::new().flags("docs http::get").run().expect(0);
     assert!(ran.stdout.starts_with("http::get(url"), "{ran}");
+    let ran = Loadr::new().flags("docs oauth2").run().expect(0);
+    assert!(
+        ran.stdout.starts_with("import \"std/oauth2\" as oauth2;\n\noauth2::client_credentials(client) -> string\n"),
+        "{ran}"
+    );
+    let ran = Loadr::new().flags("docs Retry-After").run().expect(0);
+    assert!(
+        ran.stdout.starts_with("retry::after(res) -> Duration or ()\n") && ran.stdout.contains("tells more"),
+        "{ran}"
+    );
+    let ran = Loadr::new().flags("docs --format json std/flow").run().expect(0);
+    let sections: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&sections[0]["import"], &sections[1]),
+        (&"import \"std/flow\" as flow;".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(sections[0]["functions"][0]["parameters"][0]["name"], "ways");
     let ran = Loadr::new().flags("docs http::gett").run().expect(2);
     assert_eq!(ran.stderr, "error: scripts have no `http::gett`; did you mean `http::get`?\n");
     let ran = Loadr::new().flags("docs").run().expect(0);

@@ -38,7 +38,7 @@ fn assert_error(function, part) {
 }
 "#;
 
-fn as_script(example: &str) -> String {
+pub fn as_script(example: &str) -> String {
     if example.contains("fn journey") {
         format!("{example}\n{ASSERTIONS}")
     } else if ["csv", "json", "lines"].iter().any(|reader| example.contains(&format!("data::{reader}("))) {

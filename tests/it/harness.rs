@@ -66,6 +66,14 @@ impl Loadr {
         self
     }
 
+    /// A named pipe in the run's directory.
+    #[cfg(unix)]
+    pub fn pipe(self, name: &str) -> Self {
+        let made = Command::new("mkfifo").arg(self.directory.path().join(name)).status().expect("mkfifo is installed");
+        assert!(made.success());
+        self
+    }
+
     /// More arguments.
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.args.extend(args.into_iter().map(str::to_owned));

@@ -72,7 +72,7 @@ fn journeys_take_no_one_or_two_parameters() {
     let ran = Loadr::script("fn journey(a, b, c) {}").run().expect(104);
     assert_eq!(
         ran.stderr,
-        "error: scenario `default`: function `journey` takes 3 parameters; a journey takes (), (vu) or (vu, data)\n"
+        "error: scenario `default`: function `journey` takes 3 parameters; a journey takes (), (vu) or (vu, data)\n --> script.rhai\n"
     );
 }
 

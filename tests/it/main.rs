@@ -5,6 +5,7 @@
 //! long something took.
 
 mod bombs;
+mod check;
 mod check_group_metrics;
 mod cli;
 mod control;
@@ -20,8 +21,10 @@ mod new;
 mod nginx;
 mod open;
 mod options;
+mod otlp;
 mod page;
 mod page_units;
+mod rows;
 mod samples;
 mod scenarios;
 mod scripts;

@@ -33,7 +33,10 @@ const JOURNEY: &str = r#"
 fn traceparents(server: &Server, target: &str) -> Vec<String> {
     let requests = server.requests();
     let of_target = requests.iter().filter(|request| request.target() == target);
-    of_target.filter_map(|request| request.header("traceparent").map(str::to_owned)).collect()
+    let mut found: Vec<_> = of_target.filter_map(|request| request.header("traceparent").map(str::to_owned)).collect();
+    // Virtual users arrive in any order.
+    found.sort_unstable();
+    found
 }
 
 #[test]

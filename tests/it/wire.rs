@@ -335,6 +335,20 @@ fn a_batch_is_made_side_by_side_and_answered_in_order() {
 }
 
 #[test]
+fn a_batch_keeps_to_its_hosts_share() {
+    for (limit, connections) in [(2, 2), (6, 5)] {
+        let server = Server::ok("x");
+        let script = format!(
+            "const BASE = env(\"BASE\");\nconst options = #{{ batch_per_host: {limit} }};\n\
+             fn journey() {{ http::batch([`${{BASE}}/1`, `${{BASE}}/2`, `${{BASE}}/3`, `${{BASE}}/4`, `${{BASE}}/5`]); }}"
+        );
+        let ran = Loadr::script(&script).var("BASE", server.base()).run().expect(0);
+        assert_eq!(ran.count("http_reqs"), 5.0, "{ran}");
+        assert_eq!(server.connections(), connections, "at most {limit} at once");
+    }
+}
+
+#[test]
 fn urls_with_ids_are_grouped_unless_named() {
     let (_, ran) = journey(
         r#"

@@ -347,7 +347,7 @@ const TESTS = {
       },
     };
     doc.slowest = [{ ...example, trace_id: null }];
-    doc.errors = [{ ...doc.errors[0], request: example }];
+    doc.errors = [{ ...doc.errors[0], example: "error: no such item\n --> shop.rhai:7:9", request: example }];
     await opened(doc, async (page) => {
       const cell = (table, name) => id(page, table).locator(`tbody [data-column="${name}"]`);
       assert.equal(await cell("slowest-table", "status").textContent(), "request timeout");
@@ -357,6 +357,10 @@ const TESTS = {
       assert.ok(await cell("slowest-table", "trace_id").isHidden(), "nobody has one");
       assert.equal(await cell("errors-table", "trace_id").textContent(), example.trace_id);
       assert.equal(await cell("errors-table", "first").textContent(), "POST order");
+      await id(page, "errors-table").getByRole("button", { name: doc.errors[0].message }).click();
+      const detail = id(page, "errors-table").locator("tr.detail");
+      assert.equal(await detail.locator("pre").textContent(), doc.errors[0].example);
+      assert.match(await detail.locator("dl").textContent(), /4bf92f3577b34da6a3ce929d0e0e4736/);
     });
     await opened(sample(20), async (page) => {
       assert.ok(await id(page, "errors-table").locator('th[data-column="first"]').isHidden());

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -41,6 +42,8 @@ pub struct Files {
     names: Arc<Mutex<BTreeSet<OsString>>>,
     folders: BTreeSet<PathBuf>,
     watcher: Option<RecommendedWatcher>,
+    /// Something happened that could not be told, as too much waited to be taken.
+    missed: Arc<AtomicBool>,
 }
 
 /// What is different now.
@@ -59,27 +62,37 @@ impl Files {
     /// When the system can't watch files; they can still be looked at.
     pub fn new(events: SyncSender<Event>) -> (Self, Result<(), notify::Error>) {
         let names = Arc::new(Mutex::new(BTreeSet::new()));
-        let known = names.clone();
+        let missed = Arc::new(AtomicBool::new(false));
+        let (known, untold) = (names.clone(), missed.clone());
+        // It must not wait: who takes events may be asking the watcher for something at this moment.
+        let send = move |path, sign| {
+            if events.try_send(Event::File(path, sign)).is_err() {
+                untold.store(true, Ordering::Relaxed);
+            }
+        };
         let tell = move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else {
-                // Events were lost: look at everything.
-                let _ = events.send(Event::File(PathBuf::new(), Sign::Other));
-                return;
+                // The system has lost events: it is time to look.
+                return send(PathBuf::new(), Sign::Other);
             };
             let Some(sign) = sign(&event.kind) else { return };
             let known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let about = |path: &PathBuf| path.file_name().is_none_or(|name| known.contains(name));
             let paths: Vec<_> = event.paths.into_iter().filter(about).collect();
             drop(known);
-            for path in paths {
-                let _ = events.send(Event::File(path, sign));
-            }
+            paths.into_iter().for_each(|path| send(path, sign));
         };
         let (watcher, result) = match notify::recommended_watcher(tell) {
             Ok(watcher) => (Some(watcher), Ok(())),
             Err(error) => (None, Err(error)),
         };
-        (Self { prints: BTreeMap::new(), names, folders: BTreeSet::new(), watcher }, result)
+        (Self { prints: BTreeMap::new(), names, folders: BTreeSet::new(), watcher, missed }, result)
+    }
+
+    /// Whether something happened that was not told; once.
+    #[must_use]
+    pub fn missed(&self) -> bool {
+        self.missed.swap(false, Ordering::Relaxed)
     }
 
     /// Looks only when it is asked to, as nobody tells when something happens.

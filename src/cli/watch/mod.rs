@@ -151,6 +151,11 @@ fn listen_to_signals(events: SyncSender<Event>) -> io::Result<()> {
 
 /// What is the same for all runs.
 fn setting(args: &RunArgs, own: &OwnArgs, matches: &ArgMatches, shown: Vec<String>) -> Result<Setting, String> {
+    for (flag, is_given) in [("--control", args.control.is_some()), ("--dashboard", args.dashboard.is_some())] {
+        if is_given {
+            return Err(format!("{flag} is for `loadr run`: a watch has keys, and its load test a live view"));
+        }
+    }
     // Flags that make no sense are told once and for all, and not at each save.
     run::session_spec(args, matches, shown.clone(), None)?;
     let number = |flag: &str, given: &Option<String>| match given.as_deref().map(str::trim) {

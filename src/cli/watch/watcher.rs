@@ -155,6 +155,9 @@ impl Watcher {
                 self.screen.leave_last_line();
                 return exit;
             }
+            if self.files.missed() && !self.setting.once {
+                self.settling.noticed(Path::new(""), Sign::Other, Instant::now());
+            }
             // A stream of events must not keep a save from being seen.
             if self.due().is_some_and(|due| due <= Instant::now()) {
                 self.time_passed(Instant::now());

@@ -142,11 +142,14 @@ fn phases(shown: &Shown<Slice>) -> BTreeMap<&'static str, PhaseSeries> {
     PHASES.iter().enumerate().map(|(at, &name)| (name, one(at))).collect()
 }
 
-/// The most frequent kinds, and all others as one.
+/// The most frequent kinds, and all others as one; while the run goes on those that came first, as arrays that are being
+/// continued must keep their places.
 fn errors(shown: &Shown<Slice>, model: &Model) -> ErrorSeries {
     let rows = &model.errors.rows;
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&at| (std::cmp::Reverse(rows[at].count), at));
+    if model.report.is_some() {
+        order.sort_by_key(|&at| (std::cmp::Reverse(rows[at].count), at));
+    }
     let (told, rest) = order.split_at(order.len().min(KINDS));
     let count_of = |slice: &Slice, among: &[usize]| {
         slice.errors.iter().filter(|(kind, _)| among.contains(&usize::from(*kind))).map(|(_, count)| count).sum()
@@ -239,8 +242,7 @@ pub(super) fn distribution(model: &Model) -> Option<Distribution> {
 }
 
 /// The distribution of a request.
-pub(super) fn request_distribution(sink: &TrendSink) -> Option<Distribution> {
-    let spread = &Fine::of(sink);
+pub(super) fn request_distribution(spread: &Fine) -> Option<Distribution> {
     if spread.count == 0 {
         return None;
     }
@@ -270,7 +272,11 @@ pub(super) fn request_series(shown: &Shown<RequestSlice>, load_s: f64) -> Reques
 
 /// The figures of a distribution; none when it has none.
 pub(super) fn stats(sink: &TrendSink) -> Option<TrendStats> {
-    let spread = Fine::of(sink);
+    stats_of(&Fine::of(sink))
+}
+
+/// The figures of a distribution; none when it has none.
+pub(super) fn stats_of(spread: &Fine) -> Option<TrendStats> {
     let [med, p90, p95, p99, p99_9] = spread.percentiles([50.0, 90.0, 95.0, 99.0, 99.9]);
     Some(TrendStats {
         min: spread.min()?,

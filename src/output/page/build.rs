@@ -8,6 +8,7 @@ use super::shape::{
     Document, Figure, Gap, PageEvent, PageGroup, PageRequest, PageScenario, PageTotals, PageVerdict, PageWarning, Run,
     SCHEMA,
 };
+use super::spread::Fine;
 use super::tables;
 use super::tally::RequestTally;
 use crate::event::Second;
@@ -76,6 +77,9 @@ fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document 
         None if report.is_none() => Shown::at_most(&model.slices, usize::MAX),
         None => Shown::at_most(&model.slices, detail.columns),
     };
+    // It is made of all columns: the more there are, the less one of them changes it.
+    let seldom = u64::try_from(model.slices.all().len() / 60).unwrap_or_default() + 1;
+    let tells_heatmap = changed.is_none() || model.elapsed().as_secs().is_multiple_of(seldom);
     let (requests, requests_left_out) = match report {
         Some(report) => of_report(report, model, detail),
         None => (so_far(model, changed, load_s), 0),
@@ -108,7 +112,7 @@ fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document 
         metrics: report.map(tables::metrics).unwrap_or_default(),
         time: arrays::time(&shown, load_s),
         series: arrays::series(&shown, model),
-        heatmap: arrays::heatmap(&model.slices),
+        heatmap: tells_heatmap.then(|| arrays::heatmap(&model.slices)),
         distribution: arrays::distribution(model),
         requests,
         requests_left_out,
@@ -152,7 +156,7 @@ fn of_report(report: &Report, model: &Model, detail: &Detail) -> (Vec<PageReques
             duration: (summary.duration.max > 0.0).then_some(summary.duration),
             statuses: summary.statuses.clone(),
             series,
-            distribution: row.and_then(|row| arrays::request_distribution(&row.latency)),
+            distribution: row.and_then(|row| arrays::request_distribution(&Fine::of(&row.latency))),
         }
     });
     (requests.collect(), report.requests.len().saturating_sub(detail.requests))
@@ -168,6 +172,7 @@ fn so_far(model: &Model, changed: Option<&Changed>, load_s: f64) -> Vec<PageRequ
             };
             arrays::request_series(&shown, load_s)
         });
+        let latency = Fine::of(&row.latency);
         PageRequest {
             name: row.name.to_string(),
             method: row.method.to_string(),
@@ -176,10 +181,10 @@ fn so_far(model: &Model, changed: Option<&Changed>, load_s: f64) -> Vec<PageRequ
             rate: per_second(row.requests, load_s),
             bytes_sent: row.bytes_sent,
             bytes_received: row.bytes_received,
-            duration: arrays::stats(&row.latency),
+            duration: arrays::stats_of(&latency),
             statuses: row.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             series,
-            distribution: arrays::request_distribution(&row.latency),
+            distribution: arrays::request_distribution(&latency),
         }
     };
     model.requests.rows.iter().enumerate().map(one).collect()

@@ -67,7 +67,9 @@ pub(super) struct Document {
     pub metrics: Vec<PageMetric>,
     pub time: Time,
     pub series: PageSeries,
-    pub heatmap: Option<Heatmap>,
+    /// Missing where it is as it was, in an update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heatmap: Option<Option<Heatmap>>,
     pub distribution: Option<Distribution>,
     pub requests: Vec<PageRequest>,
     pub requests_left_out: usize,

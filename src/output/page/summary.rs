@@ -73,7 +73,7 @@ pub(super) fn document(report: &Report) -> Document {
             from: None,
         },
         series: series(&columns),
-        heatmap: None,
+        heatmap: Some(None),
         distribution: None,
         requests: requests.collect(),
         requests_left_out: report.requests.len().saturating_sub(REQUESTS),

@@ -24,6 +24,8 @@ struct Made {
     requests: usize,
     /// Requests of each name in a second.
     rate: u64,
+    /// Whether latencies are few different ones.
+    alike: bool,
 }
 
 /// What all of it came to.
@@ -73,7 +75,7 @@ impl Made {
                     let slow = if random.f64() < 0.01 { 30.0 } else { 1.0 };
                     let load = 1.0 + f64::from(second) / f64::from(self.seconds);
                     let us = (1_500.0 + 200.0 * request as f64) * load * slow * (0.5 + random.f64());
-                    trend.record(us as u64);
+                    trend.record(if self.alike { 1_500 + random.u64(0..20) } else { us as u64 });
                 }
                 let delta = trend.take();
                 truth.all.absorb(&delta);
@@ -165,7 +167,7 @@ fn near(found: &Value, exact: Option<f64>) {
 
 #[test]
 fn an_hour_of_forty_requests_is_whole_and_small() {
-    let made = Made { seconds: 3_600, requests: 40, rate: 2 };
+    let made = Made { seconds: 3_600, requests: 40, rate: 2, alike: false };
     let mut model = Model::new();
     let truth = made.drive(|event| _ = model.apply(&event));
     model.apply(&made.end(&truth));
@@ -207,8 +209,23 @@ fn an_hour_of_forty_requests_is_whole_and_small() {
 }
 
 #[test]
+fn memory_does_not_grow_with_the_length_of_the_run() {
+    let held_after = |seconds| {
+        let made = Made { seconds, requests: 4, rate: 5, alike: true };
+        let before = crate::memory::live();
+        let mut model = Model::new();
+        made.drive(|event| _ = model.apply(&event));
+        crate::memory::live() - before
+    };
+    // Both fill their columns, with the same latencies; the latter run is eight times as long.
+    let (short, long) = (held_after(1_190), held_after(9_520));
+    assert!(short > 100_000, "{short} bytes are too few to be all of it");
+    assert!(long < short + short / 4, "{short} bytes became {long}");
+}
+
+#[test]
 fn updates_add_up_to_the_document() {
-    let made = Made { seconds: 700, requests: 3, rate: 5 };
+    let made = Made { seconds: 700, requests: 3, rate: 5, alike: false };
     let mut model = Model::new();
     let mut kept = Value::Null;
     made.drive(|event| {
@@ -251,7 +268,7 @@ fn updates_add_up_to_the_document() {
 
 #[test]
 fn what_was_lost_is_counted_and_what_is_unknown_is_let_pass() {
-    let made = Made { seconds: 10, requests: 1, rate: 1 };
+    let made = Made { seconds: 10, requests: 1, rate: 1, alike: false };
     let mut model = Model::new();
     made.drive(|event| {
         // The second with the definitions never comes, and another one.

@@ -49,8 +49,9 @@ export function failedColumn(key, label, failed, all) {
 /** The bar of a threshold: how much of the limit was used. The line is the limit; what is over is hatched. */
 export function thresholdBar(row) {
   if (row.used === null || row.used === undefined) return h("span", { class: "quiet" }, "–");
-  const scale = 100 / Math.max(1.25, Math.min(row.used, 3));
-  const [limit, used] = [scale, Math.min(row.used, 3) * scale];
+  // The limit is at the same place in all rows; what is far beyond it fills the bar.
+  const limit = 70;
+  const used = Math.min(row.used * limit, 100);
   return svg(
     "svg",
     {

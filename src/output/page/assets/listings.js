@@ -13,11 +13,12 @@ import {
   timeColumn,
 } from "./cells.js";
 import { h } from "./dom.js";
-import { count, rate, share } from "./format.js";
+import { ErrorDetail } from "./errors.js";
+import { clipped, count, rate, share } from "./format.js";
 
 /**
  * The tables: each has the section it stands in, the name of its element, a caption, where its rows are (null: not known,
- * left out; none: `none` is said instead) and its columns.
+ * left out; none: `none` is said instead, `noneYet` while the run goes on), its columns, and perhaps what a row opens to (`expand`).
  */
 export const LISTINGS = [
   {
@@ -99,17 +100,24 @@ export const LISTINGS = [
     id: "errors-table",
     section: "errors",
     title: "Errors",
-    caption: "What went wrong, most frequent first",
+    caption: "What went wrong, most frequent first; open a row for an example in full",
     none: "No errors.",
+    noneYet: "No errors so far.",
     rows: (doc) => doc.errors,
     key: (row) => `${row.code} ${row.message}`,
+    expand: () => new ErrorDetail(),
     columns: [
       textColumn("message", "Error"),
       { key: "code", label: "Code", number: true, value: (row) => row.code, text: (row) => String(row.code) },
       textColumn("side", "Whose side"),
       countColumn("count", "Count"),
       momentColumn("first_at_s", "First at"),
-      textColumn("example", "Example"),
+      {
+        key: "example",
+        label: "Example",
+        value: (row) => row.example,
+        text: (row) => clipped(String(row.example || "–").split("\n")[0], 200),
+      },
       {
         ...textColumn("first", "First by", (row) => row.request && `${row.request.method} ${row.request.name}`),
         optional: true,
@@ -125,6 +133,7 @@ export const LISTINGS = [
     title: "Slowest requests",
     caption: "The slowest requests, one by one",
     none: "No requests.",
+    noneYet: "Known when the run has ended.",
     rows: (doc) => doc.slowest,
     key: (row) => `${row.trace_id} ${row.at_s} ${row.vu} ${row.iteration} ${row.duration_ms} ${row.url}`,
     columns: [
@@ -205,6 +214,7 @@ export const LISTINGS = [
     title: "Stages",
     caption: "Stages of the plan, one by one",
     none: "The plan has no stages.",
+    noneYet: "Known when the run has ended.",
     rows: (doc) => doc.stages,
     key: (row) => `${row.scenario} ${row.index}`,
     columns: [

@@ -70,7 +70,7 @@ class Page {
   /** Makes the place of a table; several may share a section. */
   addTable(listing) {
     const table = new DataTable(listing);
-    const nothing = h("p", { class: "quiet" }, listing.none ?? "");
+    const nothing = h("p", { class: "quiet" });
     const there = document.getElementById(listing.section);
     const box = there
       ? h("div", { class: "sub-block" }, h("h3", {}, listing.title), table.element, nothing)
@@ -162,6 +162,7 @@ class Page {
       box.hidden = !rows || (rows.length === 0 && !listing.none);
       table.element.hidden = !rows || rows.length === 0;
       nothing.hidden = !table.element.hidden;
+      setText(nothing, (doc.live && listing.noneYet) || (listing.none ?? ""));
       if (rows) table.update(rows);
     }
     this.warnings.hidden = !this.info.update(doc);

@@ -19,10 +19,25 @@ export function marksOf(doc) {
       .filter((m) => m.kind !== "control")
       .map((m) => ({ at_s: m.at_s, kind: m.kind, scenario: m.scenario, text: m.text })),
     events: events.sort((a, b) => a.at_s - b.at_s),
-    doubtful: (doc.limits ?? []).flatMap((limit) => limit.spans.map((span) => ({ ...span, text: limit.found }))),
+    doubtful: joined((doc.limits ?? []).flatMap((limit) => limit.spans.map((s) => ({ ...s, texts: [limit.found] })))),
     steady: doc.steady ?? null,
     knee: doc.knee ?? null,
   };
+}
+
+/** Spans of time that touch or overlap, put together with all they say. */
+export function joined(spans) {
+  const result = [];
+  for (const span of [...spans].sort((a, b) => a.from_s - b.from_s)) {
+    const last = result.at(-1);
+    if (last && span.from_s <= last.to_s + 1e-9) {
+      last.to_s = Math.max(last.to_s, span.to_s);
+      last.texts = [...new Set([...last.texts, ...span.texts])];
+    } else {
+      result.push({ ...span });
+    }
+  }
+  return result;
 }
 
 /** Draws marks behind the data of a chart. `frame` has `x` (the scale of time), `left`, `right`, `top`, `bottom`. */

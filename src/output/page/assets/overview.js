@@ -1,5 +1,6 @@
 // The top of the page: the verdict in plain words, what limits, what to fix first, and the key figures.
 
+import { peak } from "./columns.js";
 import { h, icon, ICONS, prose, sentence, setText } from "./dom.js";
 import { brief, clock, count, counted, latency, rate, share, span } from "./format.js";
 
@@ -154,13 +155,14 @@ export class Overview {
     setText(this.noLimits, limitNote(doc));
     this.advice.update(doc.advice ?? []);
     this.noAdvice.hidden = (doc.advice ?? []).length > 0;
-    setText(this.noAdvice, doc.live ? "Nothing stands out so far." : "Nothing stands out.");
+    setText(this.noAdvice, doc.live ? "Advice comes when the run has ended." : "Nothing stands out.");
     this.updateFigures(doc);
   }
 
   updateFigures(doc) {
     const { totals: t, steady: s, run } = doc;
     const stats = (of, key) => of?.duration?.[key] ?? null;
+    const vus = peak(doc.series.vus)?.value ?? t.vus_max;
     const failed = t.requests > 0 ? t.requests_failed / t.requests : null;
     // On a tile: name, label, raw value, its text, the text of the steady part, what it means.
     const tiles = [
@@ -177,7 +179,7 @@ export class Overview {
       ["p50", "p50 (median)", stats(t, "med"), latency(stats(t, "med")), s && latency(stats(s, "med"))],
       ["p95", "p95", stats(t, "p95"), latency(stats(t, "p95")), s && latency(stats(s, "p95"))],
       ["p99", "p99", stats(t, "p99"), latency(stats(t, "p99")), s && latency(stats(s, "p99"))],
-      ["vus", "VUs, most", t.vus_max, count(t.vus_max), s && s.level, doc.live ? `now ${count(t.vus)}` : null],
+      ["vus", "VUs, most", vus, count(vus), s && s.level, doc.live ? `now ${count(t.vus)}` : null],
       ["duration", "Duration", run.duration_s, span(run.duration_s), s && span(s.to_s - s.from_s)],
     ];
     for (const [name, label, value, text, steady, beside] of tiles) {

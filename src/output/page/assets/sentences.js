@@ -59,8 +59,9 @@ export function sayErrors(doc) {
   const errors = doc.errors ?? [];
   if (errors.length === 0) return "No errors.";
   const all = sum(errors.map((e) => e.count));
-  if (errors.length === 1) return `${counted(all, "error")}, all of one kind: ${clipped(errors[0].message, 90)}.`;
-  return `${counted(all, "error")} of ${errors.length} kinds; the most frequent, with ${share(errors[0].count / all)}: ${clipped(errors[0].message, 90)}.`;
+  if (errors.length === 1)
+    return `${counted(all, "error")}, all of one kind: ${clipped(errors[0].message.replaceAll("`", ""), 90)}.`;
+  return `${counted(all, "error")} of ${errors.length} kinds; the most frequent, with ${share(errors[0].count / all)}: ${clipped(errors[0].message.replaceAll("`", ""), 90)}.`;
 }
 
 export function sayBytes(doc, axis) {

@@ -65,7 +65,8 @@ function vusSpec(doc, axis) {
     name: "vus",
     title: "Virtual users",
     summary: sayVus(doc, axis),
-    about: "How many virtual users were at work, and how many the plan asked for.",
+    about:
+      "How many virtual users were at work, and how many the plan asked for. For open load these are as many as may be needed.",
     panels: [
       {
         unit: "count",
@@ -73,7 +74,14 @@ function vusSpec(doc, axis) {
         atLeast: 1,
         series: [
           { key: "vus", label: "VUs", tone: "c1", values: vus },
-          { key: "vus_target", label: "planned", tone: "quiet", dash: "dashed", values: target ?? null },
+          {
+            key: "vus_target",
+            label: "planned",
+            tone: "quiet",
+            dash: "dashed",
+            values: target ?? null,
+            hidden: Boolean(doc.series.rate_target),
+          },
         ],
       },
     ],

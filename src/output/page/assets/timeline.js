@@ -163,7 +163,7 @@ export class Timeline extends Figure {
     const rows = [
       ...this.rows.flat().map((s) => ({ at: s.at_s, to: s.to_s, kind: "stage", text: `${s.scenario}: ${s.text}` })),
       ...events.map((e) => ({ at: e.at_s, to: null, kind: "event", text: e.text })),
-      ...doubtful.map((d) => ({ at: d.from_s, to: d.to_s, kind: "generator at its limit", text: d.text })),
+      ...doubtful.map((d) => ({ at: d.from_s, to: d.to_s, kind: "generator at its limit", text: d.texts.join("; ") })),
       ...(knee
         ? [{ at: knee.at_s, to: null, kind: "knee", text: "latency rises from here while the rate does not" }]
         : []),

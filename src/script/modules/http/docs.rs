@@ -128,7 +128,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::batch(requests) -> array or map",
-        summary: "Makes several requests side by side, as a browser does, and waits for all: an array gives an array, a map gives a map.",
+        summary: "Makes several requests side by side, as a browser does, and waits for all: an array gives an array, a map gives a map. At once go at most 20, and 6 to one host (the options `batch` and `batch_per_host`).",
         parameters: &[(
             "requests",
             "URLs, arrays `[method, url, body, params]`, or maps `#{ method, url, body, params }`.",
@@ -282,6 +282,13 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[],
         errors: "",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(type_of(res.cookies), \"map\");\n}",
+    },
+    FunctionDoc {
+        signature: "response.caches -> array",
+        summary: "The caches that the response passed, from the one nearest to the origin, as maps of `name`, `outcome` (`hit`, `miss` or `bypass`) and `detail` (in its own words): from `Cache-Status`, or from the headers that caches and content networks are known by (`X-Cache`, `CF-Cache-Status`, `X-Varnish`, `Age` and others). Empty where nothing tells of one.",
+        parameters: &[],
+        errors: "",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    http::get(`${BASE}/cache/a`);\n    let res = http::get(`${BASE}/cache/a`);\n    assert_eq(res.caches[0].outcome, \"hit\");\n    assert_eq(http::get(`${BASE}/health`).caches, []);\n}",
     },
     FunctionDoc {
         signature: "response.json() -> any",

@@ -4,6 +4,7 @@
 //! script gets back.
 
 use std::any::TypeId;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ::http::Method;
@@ -20,19 +21,22 @@ use crate::metric::snapshot::ErrorKey;
 use crate::metric::trace::{Place, TraceIds};
 use crate::net::Exchange;
 use crate::net::body::Body;
+use crate::net::target::Origin;
 use crate::script::bridge;
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
 use crate::script::series::{Occasion, RequestKey, method_number};
 use crate::script::tracer::Tracer;
 
+mod caches;
 mod docs;
 mod request;
 mod response;
 
-use request::{HttpBody, Prepared, prepare};
+pub use request::{HttpBody, PARAMS};
+use request::{Prepared, prepare};
 use response::RequestEcho;
-pub use response::Response;
+pub use response::{Headers, Phases, Response};
 
 /// The module.
 pub const MODULE: HostModule =
@@ -282,23 +286,37 @@ fn batch_item(host: &HostContext, item: Dynamic) -> ScriptResult<Prepared> {
 
 /// Makes the requests side by side, at most `batch` at once; the client sees to the bound for each host.
 fn run_batch(host: &HostContext, requests: Vec<Prepared>) -> ScriptResult<Vec<Response>> {
-    let at_once = host.http().map_or(1, |http| http.options.batch.max(1)) as usize;
+    let (at_once, per_host) =
+        host.http().map_or((1, 1), |http| (http.options.batch.max(1) as usize, http.options.batch_per_host.max(1)));
     let (host, vu) = (host.clone(), host.vu());
     let throw = requests.first().is_some_and(|first| first.throw);
     let all = async move {
-        let mut waiting = requests.into_iter().enumerate();
+        let mut waiting: VecDeque<_> = requests.into_iter().enumerate().collect();
         let mut running = FuturesUnordered::new();
-        let mut responses = Vec::new();
+        let mut responses = Vec::with_capacity(waiting.len());
+        // A batch goes to few hosts: looking through them is quicker than hashing.
+        let mut busy: Vec<(Rc<Origin>, u32)> = Vec::new();
         loop {
             while running.len() < at_once {
-                let Some((index, prepared)) = waiting.next() else { break };
+                let room = |prepared: &Prepared| {
+                    let origin = prepared.request.url.origin();
+                    busy.iter().find(|(known, _)| known == origin).is_none_or(|(_, count)| *count < per_host)
+                };
+                let Some(next) = waiting.iter().position(|(_, prepared)| room(prepared)) else { break };
+                let Some((index, prepared)) = waiting.remove(next) else { break };
+                let origin = prepared.request.url.origin().clone();
+                match busy.iter_mut().find(|(known, _)| *known == origin) {
+                    Some((_, count)) => *count += 1,
+                    None => busy.push((origin.clone(), 1)),
+                }
                 let made = make(host.clone(), vu.clone(), prepared);
-                running.push(async move { (index, made.await) });
+                running.push(async move { (index, origin, made.await) });
             }
-            match running.next().await {
-                Some(done) => responses.push(done),
-                None => break,
+            let Some((index, origin, response)) = running.next().await else { break };
+            if let Some((_, count)) = busy.iter_mut().find(|(known, _)| *known == origin) {
+                *count -= 1;
             }
+            responses.push((index, response));
         }
         responses.sort_by_key(|&(index, _)| index);
         responses

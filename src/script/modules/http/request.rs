@@ -117,7 +117,7 @@ pub fn prepare(
 }
 
 /// The parameters that a request takes.
-const PARAMS: [&str; 10] =
+pub const PARAMS: [&str; 10] =
     ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throws"];
 
 fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {

@@ -134,6 +134,17 @@ impl Response {
         map
     }
 
+    fn caches(&self) -> rhai::Array {
+        let layers = super::caches::layers(&self.0.exchange.headers).into_iter().map(|layer| {
+            let mut map = Map::new();
+            map.insert("name".into(), layer.name.into());
+            map.insert("outcome".into(), layer.outcome.word().into());
+            map.insert("detail".into(), layer.detail.into());
+            Dynamic::from_map(map)
+        });
+        layers.collect()
+    }
+
     fn request(&self) -> Map {
         let exchange = &self.0.exchange;
         let mut headers = Map::new();
@@ -190,6 +201,7 @@ pub fn register(engine: &mut Engine) {
     engine.register_get("size", |r: &mut Response| r.0.exchange.body.len() as i64);
     engine.register_get("headers", |r: &mut Response| Headers(r.0.clone()));
     engine.register_get("cookies", |r: &mut Response| r.cookies());
+    engine.register_get("caches", |r: &mut Response| r.caches());
     engine.register_get("timings", |r: &mut Response| Phases(r.0.clone()));
     engine.register_get("duration", |r: &mut Response| r.0.exchange.timings.duration());
     engine.register_get("url", |r: &mut Response| ImmutableString::from(r.0.exchange.url.as_str()));
