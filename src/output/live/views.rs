@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
 use super::super::line::{Line, Role};
 use super::super::merge::Merged;
 use super::super::table::{Column, Table};
@@ -17,11 +15,11 @@ use super::{count, share};
 use crate::event::{LogLevel, LogLine, RunEvent, Second, Warning};
 use crate::metric::aggregate::TrendAggregate;
 use crate::metric::builtin;
-use crate::metric::sink::Sink;
+use crate::metric::sink::{Sink, TrendSink};
 use crate::metric::store::Tags;
 use crate::units::format::{format_duration, format_latency_ms, format_percent};
 
-/// The most different lines that the log keeps; those that were not said for the longest time go first.
+/// The different lines that the log keeps, and up to a quarter more; those that were not said for the longest time go first.
 const LINES_KEPT: usize = 500;
 
 /// What the region shows.
@@ -56,7 +54,7 @@ impl View {
 pub struct Kept {
     requests: BTreeMap<(Arc<str>, Arc<str>), Request>,
     merged: Merged,
-    log: FxHashMap<(LogLevel, String), Said>,
+    log: BTreeMap<(LogLevel, String), Said>,
     /// How many lines were said, which orders them.
     said: u64,
 }
@@ -68,7 +66,7 @@ struct Request {
     now: f64,
     failed: u64,
     /// All of them since the start.
-    duration: TrendAggregate,
+    duration: TrendSink,
 }
 
 /// A line of the log.
@@ -109,7 +107,7 @@ impl Kept {
                     request.now += sum;
                 }
                 (Sink::Rate { passes, .. }, _) => request.failed += passes,
-                (Sink::Trend(trend), _) => request.duration.add(trend),
+                (Sink::Trend(trend), _) => request.duration.absorb(&trend.clone().take()),
                 (Sink::Gauge { .. }, _) => {}
             }
         }
@@ -124,9 +122,11 @@ impl Kept {
         let key = (level, text::clean(line).into_owned());
         let known = self.log.entry(key).or_insert(Said { times: 0, at_s, place });
         *known = Said { times: known.times + 1, at_s, place };
-        if self.log.len() > LINES_KEPT {
-            let oldest = self.log.iter().min_by_key(|(_, said)| said.place).map(|(key, _)| key.clone());
-            oldest.map(|key| self.log.remove(&key));
+        if self.log.len() > LINES_KEPT + LINES_KEPT / 4 {
+            let mut places: Vec<_> = self.log.values().map(|said| said.place).collect();
+            places.sort_unstable_by(|one, other| other.cmp(one));
+            let oldest = places[LINES_KEPT - 1];
+            self.log.retain(|_, said| said.place >= oldest);
         }
     }
 
@@ -160,8 +160,9 @@ impl Kept {
         let shown = fitting(requests.len(), rows.saturating_sub(1));
         for ((name, method), request) in &requests[..shown] {
             let failed = share(request.failed, request.count as u64);
+            let duration = TrendAggregate::merge([&request.duration]);
             let latency = |p: f64| {
-                let found = request.duration.percentile(p);
+                let found = duration.percentile(p);
                 found.map_or_else(String::new, format_latency_ms)
             };
             table.row(vec![
