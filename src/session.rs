@@ -25,6 +25,7 @@ use crate::units;
 pub mod check;
 mod preflight;
 mod rehearsal;
+pub mod trial;
 
 use check::Refusal;
 use preflight::Bounds;

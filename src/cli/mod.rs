@@ -21,6 +21,7 @@ pub mod report;
 pub mod run;
 pub mod serve;
 pub mod signals;
+pub mod trial;
 pub mod watch;
 
 use exit::Exit;
@@ -39,6 +40,8 @@ enum Command {
     Run(Box<RunCommand>),
     /// Run one iteration at each save of a script, and show each of its steps.
     Watch(Box<watch::WatchArgs>),
+    /// Run the tests of a script: its functions `test_...`.
+    Test(trial::TestArgs),
     /// Tell what is wrong with scripts, without running them.
     Check(check::CheckArgs),
     /// Write a script to start from, with the files that it needs.
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
             complain(&format!("error: {error:#}"));
             Exit::Failed
         }),
+        Command::Test(args) => trial::run(&args),
         Command::New(args) => new::run(&args),
         Command::Ctl(args) => ctl::run(&args),
         Command::Report(args) => report::report(&args),

@@ -227,6 +227,9 @@ fn next_steps(wanted: &Wanted) -> String {
     if exists("check") {
         steps.push((format!("loadr check {script}"), "look for mistakes"));
     }
+    if wanted.template.has_tests() && exists("test") {
+        steps.push((format!("loadr test {script}"), "run its tests"));
+    }
     let target = if wanted.base_url.is_some() { String::new() } else { " -e BASE_URL=https://staging.example".into() };
     steps.push((format!("loadr run {script}{target}"), "run it against your target"));
     let width = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();

@@ -28,6 +28,7 @@ use super::dns::Resolver;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::pool::Pool;
+use super::tape::Tape;
 use super::target::{self, Origin, Target, Targets};
 use super::tls::{Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
@@ -42,13 +43,22 @@ pub struct Network {
     tls: Tls,
     targets: RefCell<Targets>,
     scratch: Scratch,
+    /// Records answers, or gives them; none under load.
+    tape: Option<Arc<Tape>>,
 }
 
 impl Network {
     /// The network of a worker. `roots` are shared by all workers of the run.
     #[must_use]
     pub fn new(options: &HttpOptions, roots: Arc<TlsRoots>) -> Rc<Self> {
+        Self::taped(options, roots, None)
+    }
+
+    /// The same, with a tape that records its answers or gives them.
+    #[must_use]
+    pub fn taped(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>) -> Rc<Self> {
         Rc::new(Self {
+            tape,
             resolver: Resolver::new(&options.hosts),
             tls: Tls::new(roots, options.insecure_skip_tls_verify),
             targets: RefCell::new(Targets::new(&options.user_agent)),
@@ -179,7 +189,10 @@ impl Client {
             same_origin: true,
         };
         loop {
-            let mut exchange = self.exchange(&mut hop).await;
+            let mut exchange = match &self.network.tape {
+                None => self.exchange(&mut hop).await,
+                Some(tape) => self.taped(tape, &mut hop).await,
+            };
             if exchange.headers.sets_cookies() {
                 self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
             }
@@ -217,6 +230,19 @@ impl Client {
                 fault: Fault::INVALID_REDIRECT,
                 detail: format!("`{from}` redirects to `{text}`: {why}"),
             })
+    }
+
+    /// One request that a tape answers, or whose answer it keeps.
+    async fn taped(&self, tape: &Tape, hop: &mut Hop) -> Exchange {
+        let mut exchange = Exchange::new(&hop.request);
+        if tape.answer(&hop.request, &mut exchange) {
+            // As a request does: a script that asks in a loop must not hold up the others.
+            tokio::task::yield_now().await;
+            return exchange;
+        }
+        let exchange = Box::pin(self.exchange(hop)).await;
+        tape.keep(&exchange);
+        exchange
     }
 
     /// One request, on a kept connection or a new one.

@@ -23,6 +23,7 @@ pub mod http;
 mod http1;
 mod pool;
 mod response;
+pub mod tape;
 pub mod target;
 pub mod tls;
 mod wire;

@@ -25,6 +25,7 @@ use crate::fault::Fault;
 use crate::metric::registry::Recorder;
 use crate::metric::snapshot::ErrorKey;
 use crate::net::http::{Client, Network};
+use crate::net::tape::Tape;
 use crate::net::tls::TlsRoots;
 use crate::plan::{HttpOptions, Limits, Plan};
 use crate::trace::{Part, PartEnd, Step, Tracing};
@@ -59,6 +60,7 @@ impl Script {
             max_memory,
             roots: Arc::new(TlsRoots::default()),
             tracing: None,
+            tape: None,
         }
     }
 }
@@ -87,9 +89,16 @@ pub struct ScriptFactory {
     max_memory: u64,
     roots: Arc<TlsRoots>,
     tracing: Option<Tracing>,
+    tape: Option<Arc<Tape>>,
 }
 
 impl ScriptFactory {
+    /// With answers that are recorded, or come from a recording.
+    #[must_use]
+    pub fn taped(self, tape: Option<Arc<Tape>>) -> Self {
+        Self { tape, ..self }
+    }
+
     /// With these trusted roots, which another run may have read already.
     #[must_use]
     pub fn with_roots(self, roots: Arc<TlsRoots>) -> Self {
@@ -120,7 +129,7 @@ impl VuFactory for ScriptFactory {
             })
             .collect();
         let series = SeriesTable::new(self.tags.clone(), scenarios.clone(), seat.epoch);
-        let network = Network::new(&self.http, self.roots.clone());
+        let network = Network::taped(&self.http, self.roots.clone(), self.tape.clone());
         let http = HttpContext { network: network.clone(), options: self.http.clone() };
         let context = HostContext::for_worker(self.script.shared.clone(), recorder.clone(), series, http, seat.epoch);
         if let Some(tracing) = &self.tracing {

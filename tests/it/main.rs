@@ -34,6 +34,7 @@ mod signals;
 mod terminal;
 mod texts;
 mod thresholds;
+mod trials;
 mod verdict;
 mod watch;
 mod wire;

@@ -52,7 +52,7 @@ pub const TEMPLATES: &[Template] = &[
     Template {
         name: "suite",
         summary: "several journeys side by side, with a shared library and its tests",
-        files: &[file!("suite.rhai"), file!("lib/shop.rhai")],
+        files: &[file!("suite.rhai"), file!("lib/shop.rhai"), file!("suite_test.rhai")],
     },
 ];
 
@@ -63,6 +63,12 @@ pub fn find(name: &str) -> Option<&'static Template> {
 }
 
 impl Template {
+    /// Whether it comes with tests.
+    #[must_use]
+    pub fn has_tests(&self) -> bool {
+        self.files.iter().any(|(path, _)| path.ends_with("_test.rhai"))
+    }
+
     /// The files of a new script of this kind: where they go, and their texts. `base_url` is its target.
     #[must_use]
     pub fn files(&self, script: &Path, base_url: Option<&str>) -> Vec<(PathBuf, String)> {

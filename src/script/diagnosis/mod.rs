@@ -4,11 +4,12 @@
 //! it is cheap, for it runs at every failure. [`explain`] adds what is shown once: the values that [`Evidence`] noted,
 //! where a nothing came from, and a hint where [`mistakes`] knows the mistake. It reads the syntax tree.
 
+pub mod difference;
 pub mod evidence;
 pub mod expression;
 pub mod mistakes;
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, Position};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Position};
 
 pub use evidence::Evidence;
 use evidence::{short_value, type_words};
@@ -211,6 +212,29 @@ pub fn explain(diagnostic: &mut Diagnostic, leaf: &EvalAltResult, around: &Surro
         at => at,
     };
     let found = expression::find(around.ast, position);
+    if let EvalAltResult::ErrorRuntime(thrown, _) = leaf
+        && let Ok(map) = thrown.as_map_ref()
+        && let Some(assertion) = map.get("assertion").and_then(|name| name.as_immutable_string_ref().ok())
+    {
+        let mut lines = assertion_notes(&assertion, &map, found.as_ref());
+        if let Some(Found::Call(operands)) = &found
+            && map.get("actual").is_some_and(Dynamic::is_unit)
+            && let Some(given) = operands
+                .first()
+                .and_then(|first| expression::last_assignment(around.ast, first.variable.as_ref()?, position))
+        {
+            let line = given.position.line().unwrap_or_default();
+            lines.push(format!("`{}` is what `{}` gave in line {line}", operands[0].text, given.text));
+        }
+        for line in lines {
+            match diagnostic.notes.last_mut() {
+                // Lines of a comparison belong to the note above them.
+                Some(note) if line.starts_with("  ") => note.message += &format!("\n  {line}"),
+                _ => diagnostic.notes.push(Note { message: line, place: None }),
+            }
+        }
+        return;
+    }
     let mut values = None;
     if let EvalAltResult::ErrorFunctionNotFound(signature, _) = leaf {
         values = around.evidence.take(signature);
@@ -235,6 +259,33 @@ pub fn explain(diagnostic: &mut Diagnostic, leaf: &EvalAltResult, around: &Surro
     if let Some(hint) = mistakes::of_error(leaf, found.as_ref(), around) {
         diagnostic.hint = Some(hint);
     }
+}
+
+/// The lines that show both sides of an assertion that failed.
+fn assertion_notes(assertion: &str, failure: &Map, found: Option<&Found>) -> Vec<String> {
+    let text = |at: usize| match found {
+        Some(Found::Call(operands)) => operands.get(at).map_or("it", |operand| operand.text.as_str()),
+        _ => "it",
+    };
+    let actual = failure.get("actual").cloned().unwrap_or_default();
+    let expected = failure.get("expected").cloned();
+    let is = |at: usize, value: &Dynamic| format!("`{}` is {}", text(at), short_value(value));
+    let mut lines = match (assertion, &expected) {
+        ("contains", Some(part)) => vec![is(0, &actual), format!("looked for {}", short_value(part))],
+        ("matches", Some(pattern)) => vec![is(0, &actual), format!("the pattern is `{pattern}`")],
+        ("throws", Some(part)) => {
+            vec![format!("it threw {}", short_value(&actual)), format!("expected {}", short_value(part))]
+        }
+        ("throws", None) => vec![format!("it gave {}", short_value(&actual))],
+        ("status", Some(expected)) => vec![format!("the status is {actual}"), format!("expected {expected}")],
+        ("ne" | "ok", _) | (_, None) => vec![is(0, &actual)],
+        (_, Some(expected)) => difference::lines(text(0), &actual, expected),
+    };
+    if let Some(body) = failure.get("body").filter(|body| body.is_string()) {
+        let body = body.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.push(format!("its body begins so: {body}"));
+    }
+    lines
 }
 
 /// Of an error because of a (), the expression that gave it.

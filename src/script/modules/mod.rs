@@ -14,6 +14,7 @@ use super::context::HostContext;
 
 pub mod args;
 pub mod argument;
+pub mod assert;
 pub mod check;
 pub mod crypto;
 pub mod data;
@@ -92,6 +93,7 @@ pub const TABLE: &[HostModule] = &[
     check::MODULE,
     pause::MODULE,
     global::MODULE,
+    assert::MODULE,
     metrics::MODULE,
     args::MODULE,
     crypto::MODULE,

@@ -159,15 +159,39 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// A worker's compiled patterns.
+#[derive(Clone, Debug)]
+pub struct Patterns(Rc<WorkerCache<Regex>>);
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self(Rc::new(WorkerCache::new(PATTERNS_MAX)))
+    }
+}
+
+impl Patterns {
+    /// Whether the pattern occurs in the text.
+    ///
+    /// # Errors
+    /// When it is not a regular expression.
+    pub fn is_match(&self, text: &str, pattern: &str) -> HostResult<bool> {
+        on_worker_stack(|| self.get(pattern).map(|compiled| compiled.is_match(text)))
+    }
+
+    fn get(&self, pattern: &str) -> HostResult<Rc<Regex>> {
+        self.0.get_or_make(pattern, compile).map_err(|error| host_error(error.to_string()))
+    }
+}
+
 fn register(engine: &mut Engine, _: &HostContext) {
     let mut module = Module::new();
-    let patterns = Rc::new(WorkerCache::new(PATTERNS_MAX));
+    let patterns = Patterns::default();
     macro_rules! search {
         ($name:literal, |$regex:ident, $text:ident $(, $argument:ident: $kind:ty)*| $body:expr) => {{
-            let patterns = Rc::clone(&patterns);
+            let patterns = patterns.clone();
             define(&mut module, $name, move |text: ImmutableString, pattern: ImmutableString $(, $argument: $kind)*| {
                 on_worker_stack(|| -> HostResult<_> {
-                    let compiled = patterns.get_or_make(&pattern, compile).map_err(|error| host_error(error.to_string()))?;
+                    let compiled = patterns.get(&pattern)?;
                     let ($regex, $text): (&Regex, &str) = (&compiled, &text);
                     $body
                 })

@@ -92,16 +92,19 @@ const CASES: &[&str] = &[
 #[test]
 fn each_mistake_is_told_with_its_values_and_how_to_mend_it() {
     let server = Server::start(DemoConfig { threads: 1, ..DemoConfig::default() }).expect("a demo server");
-    let mut all = String::new();
-    for case in CASES {
+    insta::assert_snapshot!(told_each(CASES, &server));
+}
+
+/// What is told of each case, one after the other.
+fn told_each(cases: &[&str], server: &Server) -> String {
+    let texts = cases.iter().map(|case| {
         let script = format!("const BASE = \"{}\";\n{BEFORE}    {case}\n}}\n", server.base_url());
         let stage = stage(&script);
         assert_eq!(stage.run(), Outcome::Failed, "{case}: {:?}", stage.log());
         let directory = stage._directory.path().display().to_string() + "/";
-        let log = stage.log().join("\n").replace(&directory, "").replace(&server.base_url(), "http://shop");
-        all += &format!("{log}\n\n");
-    }
-    insta::assert_snapshot!(all);
+        stage.log().join("\n").replace(&directory, "").replace(&server.base_url(), "http://shop")
+    });
+    texts.collect::<Vec<_>>().join("\n\n")
 }
 
 /// What is told of a script of several files.
@@ -175,4 +178,31 @@ fn no_try_swallows_a_limit_that_was_raised_at_a_variable() {
         "fn journey() {\n    let n = 0;\n    loop { try { loop { n += 1; } } catch { n = 0; } }\n}\n",
     )]);
     assert!(text.starts_with("error: the script computed for more than 200ms"), "{text}");
+}
+
+#[test]
+fn assertions_show_both_sides() {
+    let server = Server::start(DemoConfig { threads: 1, ..DemoConfig::default() }).expect("a demo server");
+    let cases = [
+        "assert::eq(user.age, 32)",
+        "assert::eq(name, 5, \"the name\")",
+        "assert::eq(user, #{ email: \"bob@example.org\", age: 31, tags: [\"new\"] })",
+        "assert::eq(res.json(\"items[0].id\"), 2)",
+        "assert::eq(vu, nothing)",
+        "assert::ne(name, \"ann\")",
+        "assert::ok(user.age > 40)",
+        "assert::ok(user.age)",
+        "assert::contains(list, 4)",
+        "assert::contains(name, \"bob\")",
+        "assert::contains(5, 4)",
+        "assert::matches(name, #\"^\\d+$\"#)",
+        "assert::near(user.age, 30, 0.5)",
+        "assert::near(2.s, 1.s, 100.ms)",
+        "assert::status(http::get(BASE + \"/item/0\"), 200)",
+        "assert::json_eq(\"{\\\"a\\\": [1, 2], \\\"b\\\": 1}\", \"{\\\"b\\\": 1, \\\"a\\\": [1, 3]}\")",
+        "assert::json_eq(\"{\", \"1\")",
+        "assert::throws(|| 5)",
+        "assert::throws(|| fail(\"no token\"), \"no user\")",
+    ];
+    insta::assert_snapshot!(told_each(&cases, &server));
 }

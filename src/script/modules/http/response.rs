@@ -87,7 +87,11 @@ impl Response {
             .map_err(|error| host_error(format!("can't decode the body of {}: {error}", inner.exchange.url)))
     }
 
-    fn text(&self) -> Result<ImmutableString, Box<EvalAltResult>> {
+    /// The body as text; bytes that are no UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// When it can't be decompressed.
+    pub fn text(&self) -> Result<ImmutableString, Box<EvalAltResult>> {
         if let Some(text) = self.0.text.get() {
             return Ok(text.clone());
         }
