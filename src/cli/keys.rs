@@ -1,5 +1,5 @@
 //! Keys in the live view: `p` pauses and resumes, `q` stops, `+` and `-` change the selected scenario by a tenth, Tab
-//! selects the next.
+//! selects the next; `1` to `4` choose what is shown.
 //!
 //! The terminal is taken out of its line mode and does not echo; signals stay as they are, so that Ctrl-C works as ever,
 //! and so does output. Its own mode comes back when [`KeyReader`] is dropped, also on the way out of a panic; what ends the
@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use crate::engine::{Control, Level};
-use crate::output::live::Legend;
+use crate::output::live::{Legend, View};
 use crate::script::bridge::fault;
 use crate::units::Rate;
 
@@ -161,7 +161,12 @@ pub(super) fn press(key: u8, control: &Control, legend: &Legend) {
             Some(level) => step(level, matches!(key, b'+' | b'='), control),
             None => return,
         },
-        _ => return,
+        key => {
+            if let Some(view) = View::of_key(key) {
+                legend.show(view);
+            }
+            return;
+        }
     };
     let _refused = result;
 }

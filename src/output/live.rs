@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::line::{Line, Role, flow};
@@ -21,6 +21,10 @@ use super::{Output, OutputError, text};
 use crate::event::{RunEvent, ScenarioNow, ScenarioState, Second};
 use crate::report::{ChangeKind, RunInfo};
 use crate::units::format::{format_bytes, format_count, format_duration, format_latency_ms, format_percent};
+
+pub mod views;
+
+pub use views::View;
 
 /// The least time between two drawings.
 const CALM: Duration = Duration::from_millis(250);
@@ -35,6 +39,7 @@ const ERRORS: usize = 5;
 #[derive(Debug, Default)]
 pub struct Legend {
     selected: AtomicUsize,
+    view: AtomicU8,
 }
 
 impl Legend {
@@ -47,6 +52,18 @@ impl Legend {
     /// Lets the keys be about another scenario.
     pub fn select(&self, scenario: usize) {
         self.selected.store(scenario, Ordering::Relaxed);
+    }
+
+    /// What the region shows.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View::ALL[usize::from(self.view.load(Ordering::Relaxed))].0
+    }
+
+    /// Lets the region show another view.
+    pub fn show(&self, view: View) {
+        let index = View::ALL.iter().position(|(known, _)| *known == view).unwrap_or(0);
+        self.view.store(index as u8, Ordering::Relaxed);
     }
 }
 
@@ -61,11 +78,17 @@ pub struct State {
     paused: bool,
     /// The scenario that keys are about, where keys work.
     selected: Option<usize>,
+    view: View,
+    kept: views::Kept,
 }
 
 impl State {
     /// Takes an event into account; whether the region looks different now.
     pub fn apply(&mut self, event: &RunEvent) -> bool {
+        // Without keys there are no other views.
+        if self.selected.is_some() {
+            self.kept.apply(event, self.second.as_ref().map_or(0, |second| second.elapsed.as_secs()));
+        }
         match event {
             RunEvent::Started(info) => self.info = Some(info.clone()),
             RunEvent::Tick(second) => {
@@ -128,10 +151,20 @@ fn region(state: &State, look: &Look) -> Vec<Line> {
         return vec![line.with(Role::Dim, "  starting")];
     };
     let mut lines = vec![headline(state, second, look)];
+    if state.view != View::Overview {
+        // The cursor, the headline and the keys have a row each.
+        let rows = look.height.saturating_sub(4).max(1);
+        lines.extend(state.kept.lines(state.view, second, look, rows));
+        lines.push(views_line(state.view));
+        return lines;
+    }
     lines.extend(scenarios(&second.scenarios, state.selected, look));
     lines.extend(figures(state, second, look));
     lines.extend(errors(second));
-    lines.extend(state.selected.map(|_| keys_line(state.paused, second.scenarios.len())));
+    if state.selected.is_some() {
+        lines.push(keys_line(state.paused, second.scenarios.len()));
+        lines.push(views_line(state.view));
+    }
     lines
 }
 
@@ -196,6 +229,24 @@ fn keys_line(paused: bool, scenarios: usize) -> Line {
         }
         line.push(Role::Accent, key);
         line.push(Role::Dim, format!(" {does}"));
+    }
+    line
+}
+
+/// The views, and the keys that choose them.
+fn views_line(shown: View) -> Line {
+    let mut line = Line::new().with(Role::Plain, "  ");
+    for (index, (view, name)) in View::ALL.into_iter().enumerate() {
+        if index > 0 {
+            line.push(Role::Plain, "  ");
+        }
+        line.push(Role::Accent, (index + 1).to_string());
+        if view == shown {
+            // Seen without colours too.
+            line.push(Role::Strong, format!(" [{name}]"));
+        } else {
+            line.push(Role::Dim, format!(" {name}"));
+        }
     }
     line
 }
@@ -388,12 +439,13 @@ impl Live {
     }
 
     fn draw_when_calm(&mut self, now: Instant) -> Result<(), OutputError> {
-        if let Some(legend) = &self.legend
-            && self.state.selected != Some(legend.selected())
-        {
-            self.state.selected = Some(legend.selected());
-            self.stale = true;
+        let mut asked = false;
+        if let Some(legend) = &self.legend {
+            let chosen = (Some(legend.selected()), legend.view());
+            asked = chosen != (self.state.selected, self.state.view);
+            (self.state.selected, self.state.view) = chosen;
         }
+        self.stale |= asked;
         let calm = self.drawn_at.is_none_or(|at| now.saturating_duration_since(at) >= CALM);
         if !self.stale || !calm {
             return Ok(());

@@ -30,7 +30,7 @@ pub struct Series {
 }
 
 /// All series of a run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Merged {
     catalogue: Arc<Catalogue>,
     series: Vec<Series>,

@@ -242,6 +242,14 @@ fn keys_pause_change_and_stop() {
 }
 
 #[test]
+fn keys_choose_what_the_live_view_shows() {
+    let steps = "q stop=>2|[requests]=>3|no errors so far=>4|[log]=>1|[overview]=>q";
+    let (screen, last) = on_a_terminal(LONG, steps, &["--demo"]);
+    assert_eq!(last, "steps left: 0 key mode: True mode restored: True status: 105", "{screen}");
+    assert!(screen.contains("request") && screen.contains("p95") && screen.contains("begun"), "{screen}");
+}
+
+#[test]
 fn ctrl_c_works_beside_keys_and_the_terminal_is_left_as_it_was() {
     let (screen, last) = on_a_terminal(LONG, "q stop=>\\x03", &["--demo"]);
     assert_eq!(last, "steps left: 0 key mode: True mode restored: True status: 105", "{screen}");

@@ -2,7 +2,7 @@
 
 use super::super::sample::{self, Captured};
 use super::*;
-use crate::event::{LogLevel, LogLine};
+use crate::event::{LogLevel, LogLine, Warning};
 
 fn state(seconds: impl IntoIterator<Item = Second>) -> State {
     let mut state = State::default();
@@ -48,11 +48,97 @@ fn keys_are_told_where_they_work() {
     state.selected = Some(1);
     let screen = shown(&state, &look(80));
     assert!(screen.contains("\n  shoppers") && screen.contains("\n> warm-up"), "{screen}");
-    assert!(screen.ends_with("\n  p pause  +/- 10 % more or less  Tab next scenario  q stop"), "{screen}");
+    assert!(screen.contains("\n  p pause  +/- 10 % more or less  Tab next scenario  q stop\n"), "{screen}");
     let change = sample::rich_report().series.events.swap_remove(0);
     assert!(state.apply(&RunEvent::Changed(change)));
     let screen = shown(&state, &look(80));
     assert!(screen.contains("4s  paused  ·") && screen.contains("\n  p resume"), "{screen}");
+}
+
+/// A state in which keys work, of a run that made requests, had errors and said something.
+fn watched() -> State {
+    let mut state = State { selected: Some(0), ..state([]) };
+    let mut recording = sample::Recording::of(vec!["front page".into(), "item".into()]);
+    for index in 0..2 {
+        let mut second = recording.second();
+        second.elapsed = Duration::from_secs(index + 1);
+        second.errors = sample::second(4).errors;
+        state.apply(&RunEvent::Tick(Arc::new(second)));
+        for vu in 1..4 {
+            let text = "no token\nin the page".into();
+            state.apply(&RunEvent::Log(LogLine { level: LogLevel::Error, text, vu }));
+        }
+    }
+    let warning = Warning { message: "few files may be open".into(), hint: "raise the limit".into() };
+    state.apply(&RunEvent::Warning(warning));
+    state
+}
+
+#[test]
+fn keys_choose_what_is_shown() {
+    let mut state = watched();
+    let overview = shown(&state, &look(80));
+    assert!(overview.ends_with("\n  1 [overview]  2 requests  3 errors  4 log"), "{overview}");
+    state.view = View::Requests;
+    insta::assert_snapshot!("requests", shown(&state, &look(80)));
+    state.view = View::Errors;
+    insta::assert_snapshot!("errors", shown(&state, &look(80)));
+    state.view = View::Log;
+    insta::assert_snapshot!("log", shown(&state, &look(80)));
+    for (index, (view, _)) in View::ALL.into_iter().enumerate() {
+        assert_eq!(View::of_key(b'1' + index as u8), Some(view));
+        let legend = Legend::default();
+        legend.show(view);
+        assert_eq!(legend.view(), view);
+    }
+    assert_eq!([View::of_key(b'0'), View::of_key(b'5'), View::of_key(b'\t')], [None; 3]);
+}
+
+#[test]
+fn views_fit_tiny_windows_whatever_things_are_called() {
+    let mut state = State { selected: Some(0), ..state([]) };
+    let mut recording = sample::Recording::of(sample::hostile_names());
+    let mut second = recording.second();
+    second.errors = sample::second(4).errors;
+    state.apply(&RunEvent::Tick(Arc::new(second)));
+    for text in sample::hostile_names() {
+        state.apply(&RunEvent::Log(LogLine { level: LogLevel::Info, text, vu: 1 }));
+    }
+    for (view, _) in View::ALL {
+        state.view = view;
+        for (width, height) in [(40, 1), (40, 3), (40, 8), (80, 24), (200, 60)] {
+            for ascii in [true, false] {
+                let look = Look { width, height, ascii, colour: false };
+                let lines = render(&state, &look);
+                assert!(lines.len() < height.max(2), "{view:?} at {width}x{height}: {lines:#?}");
+                for line in lines {
+                    assert!(text::width(&line) <= width, "{line}");
+                    assert!(!line.chars().any(char::is_control), "{line:?}");
+                    assert!(!ascii || line.is_ascii(), "{line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_forgets_what_was_not_said_for_the_longest_time() {
+    let mut kept = views::Kept::default();
+    let say = |kept: &mut views::Kept, text: String| {
+        kept.apply(&RunEvent::Log(LogLine { level: LogLevel::Info, text, vu: 1 }), 0);
+    };
+    say(&mut kept, "first".into());
+    for number in 0..800 {
+        say(&mut kept, format!("line {number}"));
+        say(&mut kept, "always".into());
+    }
+    let look = Look { height: 2_000, ..look(80) };
+    let lines = kept.lines(View::Log, &Second::default(), &look, 1_000);
+    let said: Vec<String> = lines.into_iter().map(|line| line.render(&look)).collect();
+    assert!((500..=625).contains(&said.len()), "{}", said.len());
+    let [.., before, last] = &said[..] else { panic!("no lines") };
+    assert!(last.contains("800 × always") && before.contains("line 799"));
+    assert!(!said.iter().any(|line| line.contains("first")));
 }
 
 #[test]
