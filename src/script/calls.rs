@@ -20,6 +20,7 @@ const KEPT: usize = 32;
 pub struct Calls {
     library: Rc<Module>,
     source: ImmutableString,
+    #[expect(clippy::vec_box, reason = "states go in and out at each call; what moves is a pointer")]
     free: RefCell<Vec<Box<State>>>,
     functions: RefCell<FxHashMap<String, Vec<Rc<Function>>>>,
     /// By the address of a closure's name, which its script holds as long as it lives; with the name, to be sure.
@@ -178,7 +179,6 @@ impl<'a> WithValue<'a> {
     }
 
     /// The value.
-    #[must_use]
     pub fn value(&self) -> &Dynamic {
         &self.value
     }
@@ -195,13 +195,13 @@ impl<'a> WithValue<'a> {
         let engine = self.context.engine();
         // Whatever ends the call otherwise than by returning leaves the state in nobody's hands.
         let mut state = self.state.take().unwrap_or_else(|| calls.state(engine, self.context.call_level()));
-        let value = state.run(engine, &own, [self.value.clone()]).map_err(|error| self.from_within(function, error))?;
+        let value = state.run(engine, &own, [self.value.clone()]).map_err(|error| self.told(function, error))?;
         self.state = Some(state);
         Ok(value)
     }
 
     /// An error of a function, with the place of its call, as Rhai tells it.
-    fn from_within(&self, function: &FnPtr, error: Box<EvalAltResult>) -> Box<EvalAltResult> {
+    fn told(&self, function: &FnPtr, error: Box<EvalAltResult>) -> Box<EvalAltResult> {
         if error.is_system_exception() {
             return error;
         }

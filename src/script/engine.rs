@@ -128,11 +128,13 @@ impl Program {
         if let Some(tracer) = context.tracer() {
             tracer.learn(&ast);
         }
-        let functions: Vec<_> = ast
+        let mut functions: Vec<_> = ast
             .iter_functions()
             .filter(|function| is_written(function.name))
             .map(|function| Function { name: function.name.to_owned(), params: function.params.len() })
             .collect();
+        // Rhai keeps them in no order.
+        functions.sort_by(|one, other| (&one.name, one.params).cmp(&(&other.name, other.params)));
         closures.insert(ast.iter_functions().map(|function| function.name), name);
         let mut vocabulary = vocabulary(&functions, closures);
         let own = ast.iter_functions().filter(|function| is_written(function.name));

@@ -64,11 +64,10 @@ impl Renames {
             }
         };
         ast.walk(&mut |path| {
-            match path.last() {
-                Some(ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position))) => {
-                    note(call, *position);
-                }
-                _ => {}
+            if let Some(ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position))) =
+                path.last()
+            {
+                note(call, *position);
             }
             true
         });

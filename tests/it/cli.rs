@@ -53,6 +53,8 @@ fn the_summary_of_a_run_that_passed() {
       order  POST  4  0  RATE/s  TIME  TIME  TIME  TIME
       all  8  0  RATE/s  TIME  TIME  TIME  TIME
 
+    SLOWEST ...
+
     TOTALS
       requests  8  RATE/s  0% failed (0)  2 connections opened
       iterations  4  RATE/s  0 failed  p50 TIME  p95 TIME  max TIME
@@ -87,6 +89,12 @@ fn the_summary_of_a_run_that_failed() {
     script.rhai  ·  TIME  ·  up to 2 VUs  ·  seed SEED
       default  shared-iterations: 4 iterations shared by 2 VUs, at most 10m
 
+    LOOK AT FIRST
+      4 requests failed (50.0%): status 500 internal server error
+        From the start on. The target failed by its own account: its log of that time says why.
+      POST order fails most: 100% of the time
+        100% of all failures are its own, though it is only 50.0% of the requests.
+
     THRESHOLDS  2 of 3 failed
       ✗ checks  rate>0.9  50.0%  40.0 points short
       ✗ http_req_failed  rate<0.1  50.0%  40.0 points over
@@ -102,6 +110,8 @@ fn the_summary_of_a_run_that_failed() {
       item  GET  4  0  RATE/s  TIME  TIME  TIME  TIME
       order  POST  4  4  RATE/s  TIME  TIME  TIME  TIME
       all  8  4  RATE/s  TIME  TIME  TIME  TIME
+
+    SLOWEST ...
 
     TOTALS
       requests  8  RATE/s  50.0% failed (4)  2 connections opened

@@ -16,6 +16,8 @@ const FILTERS: &[(&str, &str)] = &[
     (r"(duration_s|t_s|requests_per_s|p50_ms|p95_ms|p99_ms|received_bytes|sent_bytes)=[\d.-]+", "${1}=N"),
     // The section's lines depend on the machine, and so does what is said of them.
     (r"(?s)GENERATOR .*?(\n\n|$)", "GENERATOR ...${1}"),
+    // Which requests were slowest differs too.
+    (r"(?s)SLOWEST\n.*?(\n\n|$)", "SLOWEST ...${1}"),
     // Columns are as wide as what stands in them.
     (r"(\S)  +", "${1}  "),
     (r"(?m)^    +(\S)", "    ${1}"),

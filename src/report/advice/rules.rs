@@ -315,6 +315,10 @@ pub(super) fn phase(report: &Report) -> Option<Advice> {
     let (times, stats) = trend(report, metric)?;
     // Requests that take next to no time are nobody's trouble.
     let typical = trend(report, "http_req_duration").map_or(0.0, |(_, stats)| stats.p95);
+    // A generator short of time takes it from its own phases.
+    if report.generator.limited {
+        return None;
+    }
     if all <= 0.0 || share < PHASE_MOST || times < REQUESTS_LEAST || typical < 1.0 {
         return None;
     }

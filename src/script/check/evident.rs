@@ -201,6 +201,7 @@ const RESPONSE: &[(&str, Type)] = &[
     ("size", Type::Int),
     ("headers", Type::Headers),
     ("cookies", Type::Map),
+    ("caches", Type::Array),
     ("timings", Type::Timings),
     ("duration", Type::Duration),
     ("url", Type::Text),
