@@ -17,6 +17,8 @@ use serde_json::json;
 /// How far a figure may be off: this share, or so many milliseconds, whichever is more.
 const OFF_SHARE: f64 = 0.01;
 const OFF_MS: f64 = 0.5;
+/// How long the load rises.
+const RAMP: &str = "3s";
 /// How long each distribution is measured.
 const DURATION: &str = "10s";
 
@@ -39,8 +41,9 @@ fn main() -> ExitCode {
         let vus = (rate * delays.mean().as_secs_f64() * 2.0).ceil();
         let server = Server::start(delays);
         let scenario = json!({
-            "executor": "constant-arrival-rate", "rate": rate, "duration": DURATION,
-            "pre_allocated_vus": vus, "max_vus": vus * 4.0,
+            "executor": "ramping-arrival-rate", "start_rate": 0, "pre_allocated_vus": vus, "max_vus": vus * 4.0,
+            // Not at once: a thousand connections that are opened in one moment are no test of latencies.
+            "stages": [{ "duration": RAMP, "target": rate }, { "duration": DURATION, "target": rate }],
         });
         let report = run(server.address, &json!({ "scenarios": { "known": scenario }, "threads": 1 }));
         let record = server.stop();

@@ -1,4 +1,4 @@
-//! `loadr new`: each template is written, and what it writes runs against the demo shop.
+//! `loadr new`: each template is written, and what it writes passes `loadr check` and runs against the demo shop.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::harness::Loadr;
 const TEMPLATES: [&str; 7] = ["quickstart", "login", "api", "upload", "spike", "data-driven", "suite"];
 
 #[test]
-fn every_template_runs_against_the_demo_shop() {
+fn every_template_passes_check_and_runs_against_the_demo_shop() {
     for template in TEMPLATES {
         let (ran, directory) = Loadr::new().args(["new", "load/shop", "--template", template]).start().wait_keeping();
         let ran = ran.expect(0);
@@ -16,6 +16,8 @@ fn every_template_runs_against_the_demo_shop() {
         assert_eq!(ran.stderr, "");
 
         let script = directory.path().join("load/shop.rhai").display().to_string();
+        let checked = Loadr::new().args(["check", "--deny-warnings", "--demo", &script]).run().expect(0);
+        assert!(checked.stdout.starts_with("no mistakes in "), "{template}\n{checked}");
         let ran = Loadr::export_of(&script).flags("--demo --time-scale 0.1 --quiet").run();
         let report = ran.report();
         assert_eq!(report.errors, [], "{template}\n{ran}");

@@ -171,6 +171,20 @@ fn recursion_without_end_is_told_with_its_calls_folded() {
     assert!(text.contains("\n  = and ") && text.contains(" more calls\n"), "{text}");
 }
 
+/// The whole texts. How deep a recursion goes depends on the build, so that number is left out.
+#[test]
+fn limits_are_told_in_full() {
+    let depth = regex::Regex::new(r"\d+ (times|more calls)").expect("a pattern");
+    let texts: Vec<String> = [
+        "fn journey() {\n    let n = 0;\n    while n >= 0 { }\n}\n",
+        "fn again(n) {\n    again(n + 1)\n}\nfn journey() {\n    again(0);\n}\n",
+    ]
+    .into_iter()
+    .map(|script| depth.replace_all(&told(&[("main.rhai", script)]), "N $1").into_owned())
+    .collect();
+    insta::assert_snapshot!(texts.join("\n\n"));
+}
+
 #[test]
 fn no_try_swallows_a_limit_that_was_raised_at_a_variable() {
     let text = told(&[(
