@@ -14,6 +14,7 @@ pub mod division;
 pub mod error;
 mod executors;
 mod fields;
+pub mod http;
 pub mod layer;
 mod open;
 pub mod phases;
@@ -31,6 +32,7 @@ mod tests;
 pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
 pub use error::PlanError;
+pub use http::HttpOptions;
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use phases::Phases;
 pub use profile::Profile;
@@ -118,60 +120,6 @@ pub struct ThresholdOption {
     pub abort_on_fail: bool,
     /// How long to wait before it may end the run.
     pub delay_abort_eval: Duration,
-}
-
-/// How requests are made unless a request says otherwise.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HttpOptions {
-    /// How long a request may take in all (k6: 60 s).
-    pub timeout: Duration,
-    /// How many redirects are followed (k6: 10).
-    pub max_redirects: u32,
-    /// The `User-Agent` header; empty sends none (default: `loadr/` and the version).
-    pub user_agent: String,
-    /// Accept any certificate.
-    pub insecure_skip_tls_verify: bool,
-    /// Keep cookies from iteration to iteration.
-    pub no_cookies_reset: bool,
-    /// Open a connection for each request.
-    pub no_connection_reuse: bool,
-    /// Close the connections at the end of each iteration.
-    pub no_vu_connection_reuse: bool,
-    /// Read bodies but do not keep them.
-    pub discard_response_bodies: bool,
-    /// The most bytes of a body that are kept; a longer body is an error (default: 64 MiB).
-    pub max_body: u64,
-    /// Requests of a `batch` at once (k6: 20).
-    pub batch: u32,
-    /// Requests of a `batch` at once to one host (k6: 6).
-    pub batch_per_host: u32,
-    /// Connect to this address instead, by host (`shop.test` or `shop.test:443`).
-    pub hosts: BTreeMap<String, String>,
-    /// Make a failed request an exception.
-    pub throw: bool,
-    /// Send the header `traceparent` with each request.
-    pub trace_context: bool,
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(60),
-            max_redirects: 10,
-            user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
-            insecure_skip_tls_verify: false,
-            no_cookies_reset: false,
-            no_connection_reuse: false,
-            no_vu_connection_reuse: false,
-            discard_response_bodies: false,
-            max_body: 64 << 20,
-            batch: 20,
-            batch_per_host: 6,
-            hosts: BTreeMap::new(),
-            throw: false,
-            trace_context: false,
-        }
-    }
 }
 
 /// Bounds.

@@ -18,7 +18,7 @@ use super::layer::{Layer, ScriptFacts, Source};
 use super::scenario::counted;
 use super::shapes::write_out;
 use super::thresholds::{Thresholds, selects_scenario};
-use super::{Executor, HttpOptions, Limits, Plan, Scenario, open, profile};
+use super::{Executor, HttpOptions, Limits, Plan, Scenario, http, open, profile};
 use crate::units;
 
 /// Every option of a run, in `snake_case`.
@@ -34,20 +34,6 @@ pub const OPTIONS: &[&str] = &[
     "tags",
     "seed",
     "threads",
-    "timeout",
-    "max_redirects",
-    "user_agent",
-    "insecure_skip_tls_verify",
-    "no_cookies_reset",
-    "no_connection_reuse",
-    "no_vu_connection_reuse",
-    "discard_response_bodies",
-    "max_body",
-    "batch",
-    "batch_per_host",
-    "hosts",
-    "throw",
-    "trace_context",
     "max_memory",
     "max_vu_memory",
     "max_script_time",
@@ -173,7 +159,7 @@ impl Gathered {
             _ => true,
         });
         let mut fields = Fields::default();
-        fields.take(&map, origin, OPTIONS, &mut self.errors);
+        fields.take(&map, origin, &[OPTIONS, http::OPTIONS].concat(), &mut self.errors);
         self.check_conflicts(&fields, origin);
         for (name, given) in fields.values {
             match name {
@@ -462,7 +448,7 @@ fn read_plan(
     errors: &mut Vec<PlanError>,
 ) -> Plan {
     let o = options;
-    let (http, limits) = (HttpOptions::default(), Limits::DEFAULT);
+    let limits = Limits::DEFAULT;
     let threads = o.count("threads", errors).unwrap_or(1);
     if threads == 0 || threads > THREADS_MAX {
         errors.push(o.invalid("threads", format!("expected 1 to {THREADS_MAX} threads, found {threads}")));
@@ -471,37 +457,13 @@ fn read_plan(
     if max_series == 0 {
         errors.push(o.invalid("max_series", "expected at least 1, found 0"));
     }
-    let mut at_least_one = |name, default| match o.count_u32(name, errors) {
-        Some(0) => {
-            errors.push(o.invalid(name, "expected at least 1, found 0"));
-            default
-        }
-        count => count.unwrap_or(default),
-    };
-    let batch = at_least_one("batch", http.batch);
-    let batch_per_host = at_least_one("batch_per_host", http.batch_per_host);
     Plan {
         scenarios,
         thresholds,
         tags: o.text_map("tags", errors),
         seed: o.count("seed", errors).unwrap_or_default(),
         threads: usize::try_from(threads).unwrap_or(1),
-        http: HttpOptions {
-            timeout: o.duration("timeout", errors).unwrap_or(http.timeout),
-            max_redirects: o.count_u32("max_redirects", errors).unwrap_or(http.max_redirects),
-            user_agent: o.text("user_agent", errors).unwrap_or(http.user_agent),
-            insecure_skip_tls_verify: o.flag("insecure_skip_tls_verify", errors).unwrap_or(false),
-            no_cookies_reset: o.flag("no_cookies_reset", errors).unwrap_or(false),
-            no_connection_reuse: o.flag("no_connection_reuse", errors).unwrap_or(false),
-            no_vu_connection_reuse: o.flag("no_vu_connection_reuse", errors).unwrap_or(false),
-            discard_response_bodies: o.flag("discard_response_bodies", errors).unwrap_or(false),
-            max_body: o.bytes("max_body", errors).unwrap_or(http.max_body),
-            batch,
-            batch_per_host,
-            hosts: o.text_map("hosts", errors),
-            throw: o.flag("throw", errors).unwrap_or(false),
-            trace_context: o.flag("trace_context", errors).unwrap_or(false),
-        },
+        http: HttpOptions::default().read(o, errors),
         limits: Limits {
             max_memory: o.bytes("max_memory", errors).unwrap_or(limits.max_memory),
             max_vu_memory: o.bytes("max_vu_memory", errors).unwrap_or(limits.max_vu_memory),

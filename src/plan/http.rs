@@ -1,0 +1,172 @@
+//! How requests are made: the options about HTTP, read from one table of names.
+//!
+//! The run has one set of them, and each `http::client(#{ ... })` another, made of the run's by laying the client's own
+//! over it ([`HttpOptions::overlaid`]). An option that is added here is there for both.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::error::PlanError;
+use super::fields::Fields;
+use super::layer::Source;
+
+/// The names of the options about HTTP, by which the run and clients know them.
+pub(super) const OPTIONS: &[&str] = &[
+    "timeout",
+    "max_redirects",
+    "user_agent",
+    "insecure_skip_tls_verify",
+    "no_cookies_reset",
+    "no_connection_reuse",
+    "no_vu_connection_reuse",
+    "discard_response_bodies",
+    "max_body",
+    "batch",
+    "batch_per_host",
+    "hosts",
+    "throw",
+    "trace_context",
+];
+
+/// How requests are made unless a request says otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpOptions {
+    /// How long a request may take in all (k6: 60 s).
+    pub timeout: Duration,
+    /// How many redirects are followed (k6: 10).
+    pub max_redirects: u32,
+    /// The `User-Agent` header; empty sends none (default: `loadr/` and the version).
+    pub user_agent: String,
+    /// Accept any certificate.
+    pub insecure_skip_tls_verify: bool,
+    /// Keep cookies from iteration to iteration.
+    pub no_cookies_reset: bool,
+    /// Open a connection for each request.
+    pub no_connection_reuse: bool,
+    /// Close the connections at the end of each iteration.
+    pub no_vu_connection_reuse: bool,
+    /// Read bodies but do not keep them.
+    pub discard_response_bodies: bool,
+    /// The most bytes of a body that are kept; a longer body is an error (default: 64 MiB).
+    pub max_body: u64,
+    /// Requests of a `batch` at once (k6: 20).
+    pub batch: u32,
+    /// Requests of a `batch` at once to one host (k6: 6).
+    pub batch_per_host: u32,
+    /// Connect to this address instead, by host (`shop.test` or `shop.test:443`).
+    pub hosts: BTreeMap<String, String>,
+    /// Make a failed request an exception.
+    pub throw: bool,
+    /// Send the header `traceparent` with each request.
+    pub trace_context: bool,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            max_redirects: 10,
+            user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
+            insecure_skip_tls_verify: false,
+            no_cookies_reset: false,
+            no_connection_reuse: false,
+            no_vu_connection_reuse: false,
+            discard_response_bodies: false,
+            max_body: 64 << 20,
+            batch: 20,
+            batch_per_host: 6,
+            hosts: BTreeMap::new(),
+            throw: false,
+            trace_context: false,
+        }
+    }
+}
+
+impl HttpOptions {
+    /// These options, but for those that `fields` has. What is wrong is added to `errors`.
+    pub(super) fn read(self, fields: &Fields, errors: &mut Vec<PlanError>) -> Self {
+        let o = fields;
+        let mut at_least_one = |name, before| match o.count_u32(name, errors) {
+            Some(0) => {
+                errors.push(o.invalid(name, "expected at least 1, found 0"));
+                before
+            }
+            count => count.unwrap_or(before),
+        };
+        let batch = at_least_one("batch", self.batch);
+        let batch_per_host = at_least_one("batch_per_host", self.batch_per_host);
+        Self {
+            timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
+            max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
+            user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
+            insecure_skip_tls_verify: o
+                .flag("insecure_skip_tls_verify", errors)
+                .unwrap_or(self.insecure_skip_tls_verify),
+            no_cookies_reset: o.flag("no_cookies_reset", errors).unwrap_or(self.no_cookies_reset),
+            no_connection_reuse: o.flag("no_connection_reuse", errors).unwrap_or(self.no_connection_reuse),
+            no_vu_connection_reuse: o.flag("no_vu_connection_reuse", errors).unwrap_or(self.no_vu_connection_reuse),
+            discard_response_bodies: o.flag("discard_response_bodies", errors).unwrap_or(self.discard_response_bodies),
+            max_body: o.bytes("max_body", errors).unwrap_or(self.max_body),
+            batch,
+            batch_per_host,
+            hosts: self.hosts.into_iter().chain(o.text_map("hosts", errors)).collect(),
+            throw: o.flag("throw", errors).unwrap_or(self.throw),
+            trace_context: o.flag("trace_context", errors).unwrap_or(self.trace_context),
+        }
+    }
+
+    /// The options of a client of its own: these, but for those that `own` names, in `snake_case` or `camelCase`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with `own`: unknown names, wrong types, values without sense.
+    pub fn overlaid(&self, own: &Map<String, Value>) -> Result<Self, Vec<PlanError>> {
+        let (mut fields, mut errors) = (Fields::default(), Vec::new());
+        fields.take(own, Source::Script, OPTIONS, &mut errors);
+        let options = self.clone().read(&fields, &mut errors);
+        if errors.is_empty() { Ok(options) } else { Err(errors) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn overlaid(options: &HttpOptions, own: Value) -> Result<HttpOptions, Vec<String>> {
+        let Value::Object(own) = own else { panic!("a map") };
+        options.overlaid(&own).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_client_has_the_options_of_the_run_but_for_its_own() {
+        let run = HttpOptions {
+            max_redirects: 3,
+            hosts: BTreeMap::from([("a.test".into(), "10.0.0.1".into()), ("b.test".into(), "10.0.0.2".into())]),
+            ..HttpOptions::default()
+        };
+        let own = json!({ "timeout": "5s", "userAgent": "shop", "hosts": { "b.test": "10.0.0.3" }, "throw": true });
+        let expected = HttpOptions {
+            timeout: Duration::from_secs(5),
+            user_agent: "shop".into(),
+            hosts: BTreeMap::from([("a.test".into(), "10.0.0.1".into()), ("b.test".into(), "10.0.0.3".into())]),
+            throw: true,
+            ..run.clone()
+        };
+        assert_eq!(overlaid(&run, own), Ok(expected));
+        assert_eq!(overlaid(&run, json!({})), Ok(run));
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_client_is_told() {
+        let errors = overlaid(&HttpOptions::default(), json!({ "timeot": 1, "batch": 0, "throw": 7 })).unwrap_err();
+        let expected = [
+            "unknown option `timeot` in the script's options; did you mean `timeout`?",
+            "option `batch` in the script's options: expected at least 1, found 0",
+            "option `throw` in the script's options: expected `true` or `false`, found the number 7",
+        ];
+        assert_eq!(errors, expected);
+    }
+}
