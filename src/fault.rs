@@ -7,8 +7,8 @@
 //! | range | what |
 //! | --- | --- |
 //! | 1000 - 1099 | general: bad URL, timeout |
-//! | 1100 - 1199 | name resolution |
-//! | 1200 - 1299 | TCP |
+//! | 1100 - 1199 | name resolution; hosts and addresses that are blocked |
+//! | 1200 - 1299 | TCP; proxies |
 //! | 1300 - 1399 | TLS |
 //! | 1400 - 1599 | HTTP statuses: 1000 and the status |
 //! | 1600 - 1699 | HTTP/2 (k6's numbers, kept free) |
@@ -82,6 +82,14 @@ faults! {
     DNS = 1100, Network, "name resolution failed";
     /// The name does not exist or has no address.
     DNS_NO_SUCH_HOST = 1101, Network, "no such host";
+    /// No DNS server answered.
+    DNS_TIMEOUT = 1102, Network, "name resolution timed out";
+    /// A DNS server answered that it failed, or that it does not answer such questions.
+    DNS_SERVER = 1103, Network, "DNS server failed";
+    /// The address lies in a network that the options block.
+    BLOCKED_ADDRESS = 1110, Script, "address is blocked";
+    /// The host is one that the options block.
+    BLOCKED_HOST = 1111, Script, "host is blocked";
 
     /// Another failure of an open connection.
     TCP = 1200, Target, "connection failed";
@@ -105,6 +113,14 @@ faults! {
     CLOSED_BEFORE_RESPONSE = 1221, Target, "connection closed before the response";
     /// The kernel gave up on an open connection: its packets were not answered.
     TCP_TIMEOUT = 1222, Network, "connection timed out";
+    /// The proxy broke off, or answered with what its protocol does not know.
+    PROXY = 1230, Network, "proxy failed";
+    /// There is no connection to the proxy.
+    PROXY_UNREACHABLE = 1231, Network, "proxy can't be reached";
+    /// The proxy would not, or could not, connect to the target.
+    PROXY_REFUSED = 1232, Network, "proxy refused to connect";
+    /// The proxy wants a login, or another one.
+    PROXY_AUTH = 1233, Script, "proxy refused the login";
 
     /// The TLS handshake or the TLS connection failed in another way.
     TLS = 1300, Target, "TLS failed";
@@ -190,6 +206,7 @@ statuses! {
     404 "404 not found";
     405 "405 method not allowed";
     406 "406 not acceptable";
+    407 "407 proxy authentication required";
     408 "408 request timeout";
     409 "409 conflict";
     410 "410 gone";

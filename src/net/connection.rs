@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::classify;
 use super::dial::{Dialed, Dialer};
 use super::http1::Http1;
+use super::selection::Caller;
 use super::target::Origin;
 use super::tls::{self, Tls};
 use super::wire::{Meter, Wire};
@@ -33,6 +34,7 @@ pub(super) enum Step {
     #[default]
     LookUp,
     Connect,
+    Tunnel,
     Handshake,
 }
 
@@ -42,6 +44,7 @@ impl Opening {
         match self.step.get() {
             Step::LookUp => "while looking up the host",
             Step::Connect => "while connecting",
+            Step::Tunnel => "while the proxy connected",
             Step::Handshake => "during the TLS handshake",
         }
     }
@@ -62,11 +65,17 @@ pub(super) enum Connection {
 
 impl Connection {
     /// Opens one: dials, makes the TLS handshake.
-    pub(super) async fn open(dialer: &Dialer, tls: &Tls, origin: &Origin, opening: &Opening) -> Result<Self, NetError> {
+    pub(super) async fn open(
+        dialer: &Dialer,
+        tls: &Tls,
+        origin: &Origin,
+        caller: &Caller,
+        opening: &Opening,
+    ) -> Result<Self, NetError> {
         if origin.is_secure() {
             tls.prepare().await.map_err(|why| NetError { fault: Fault::TLS, detail: format!("TLS: {why}") })?;
         }
-        let Dialed { socket, remote } = dialer.dial(origin, opening).await?;
+        let Dialed { socket, remote, forwarding } = dialer.dial(origin, caller, opening).await?;
 
         let (wire, tls_version) = if origin.is_secure() {
             opening.step.set(Step::Handshake);
@@ -82,6 +91,6 @@ impl Connection {
         } else {
             (Wire::Plain(socket), None)
         };
-        Ok(Self::Http1(Box::new(Http1::new(wire, opening.meter.clone(), remote, tls_version))))
+        Ok(Self::Http1(Box::new(Http1::new(wire, opening.meter.clone(), remote, tls_version).forwarding(forwarding))))
     }
 }

@@ -1,10 +1,10 @@
-//! Names to addresses: overrides, literals and `localhost` at once, the rest from the system's resolver, with a cache.
+//! Names to addresses: overrides, literals and `localhost` at once, the rest from the system's resolver or the servers of
+//! the option `dns_servers`, with a cache.
 //!
 //! One cache a worker. A thousand VUs that ask for one name at the same moment make one look-up; a failure is
 //! remembered for a second, so that they don't make a thousand one after the other.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
@@ -15,14 +15,20 @@ use smallvec::{SmallVec, smallvec};
 use tokio::sync::Notify;
 
 use super::NetError;
+use super::name_servers::NameServers;
+use super::selection::{Caller, arrange};
 use super::target::Origin;
 use crate::fault::Fault;
+use crate::plan::{DnsOptions, DnsPolicy, DnsSelect, DnsTtl, HttpOptions};
 
-/// How long an answer is kept (k6's default).
+/// How long an answer is kept where nothing else is said or known (k6's default).
 const TTL: Duration = Duration::from_secs(5 * 60);
 
 /// How long a failure is kept.
 const TTL_FAILED: Duration = Duration::from_secs(1);
+
+/// Longer than any run.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// How many names the cache holds.
 const NAMES_MAX: usize = 1_024;
@@ -30,7 +36,23 @@ const NAMES_MAX: usize = 1_024;
 /// Addresses in the order in which to try them.
 pub(super) type Addresses = SmallVec<[IpAddr; 2]>;
 
-/// What was found for an origin.
+/// What is to be found: an origin, or a proxy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// In lower case, an IPv6 address without brackets.
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    /// The host as an address, where it is one.
+    pub(super) literal: Option<IpAddr>,
+}
+
+impl<'a> From<&'a Origin> for Wanted<'a> {
+    fn from(origin: &'a Origin) -> Self {
+        Self { host: origin.host(), port: origin.port(), literal: origin.literal() }
+    }
+}
+
+/// What was found.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) addresses: Addresses,
@@ -55,6 +77,9 @@ enum Entry {
 #[derive(Debug)]
 pub(super) struct Resolver {
     overrides: Vec<Override>,
+    options: DnsOptions,
+    servers: Vec<SocketAddr>,
+    name_servers: OnceCell<NameServers>,
     cache: RefCell<FxHashMap<Box<str>, Entry>>,
 }
 
@@ -71,8 +96,9 @@ struct Override {
 impl Resolver {
     /// A resolver with the `hosts` option's overrides: `host`, `host:port` or `*.domain` to `address` or `address:port`.
     /// A name may stand for the address; it is resolved in its place.
-    pub(super) fn new(hosts: &BTreeMap<String, String>) -> Self {
-        let mut overrides: Vec<_> = hosts
+    pub(super) fn new(options: &HttpOptions) -> Self {
+        let mut overrides: Vec<_> = options
+            .hosts
             .iter()
             .map(|(from, to)| {
                 let (host, port) = split_port(from);
@@ -86,7 +112,13 @@ impl Resolver {
             .collect();
         // The most exact first: whole names before wildcards, long wildcards before short ones, with a port before without.
         overrides.sort_by_key(|o| (o.wildcard, std::cmp::Reverse(o.host.len()), o.port.is_none()));
-        Self { overrides, cache: RefCell::default() }
+        Self {
+            overrides,
+            options: options.dns,
+            servers: options.dns_servers.clone(),
+            name_servers: OnceCell::new(),
+            cache: RefCell::default(),
+        }
     }
 
     fn find_override(&self, host: &str, port: u16) -> Option<&Override> {
@@ -96,9 +128,9 @@ impl Resolver {
         })
     }
 
-    /// The addresses of an origin.
-    pub(super) async fn resolve(&self, origin: &Origin) -> Result<Resolved, NetError> {
-        let (mut host, mut port, mut literal) = (origin.host(), origin.port(), origin.literal());
+    /// The addresses of an origin or a proxy, in the order in which this caller tries them.
+    pub(super) async fn resolve(&self, wanted: Wanted<'_>, caller: &Caller) -> Result<Resolved, NetError> {
+        let Wanted { mut host, mut port, mut literal } = wanted;
         if let Some(found) = self.find_override(host, port) {
             host = &found.to_host;
             port = found.to_port.unwrap_or(port);
@@ -107,10 +139,20 @@ impl Resolver {
         if let Some(address) = literal {
             return Ok(Resolved { addresses: smallvec![address], port, took: None });
         }
-        if let Some(found) = special(host) {
-            return Ok(Resolved { addresses: found?, port, took: None });
+        let (found, took, options) = match special(host) {
+            // Both are this machine.
+            Some(found) => (found?, None, DnsOptions { select: DnsSelect::First, ..self.options }),
+            None => {
+                let (found, took) = self.cached(host).await?;
+                (found, took, self.options)
+            }
+        };
+        let addresses = arrange(&found, options, caller);
+        if addresses.is_empty() {
+            let family = if options.policy == DnsPolicy::OnlyIpv4 { "IPv4" } else { "IPv6" };
+            let detail = format!("look-up of `{host}` failed: it has no {family} address");
+            return Err(NetError { fault: Fault::DNS_NO_SUCH_HOST, detail });
         }
-        let (addresses, took) = self.cached(host).await?;
         Ok(Resolved { addresses, port, took })
     }
 
@@ -131,12 +173,35 @@ impl Resolver {
         }
         let asking = Asking { resolver: self, host, notify: Rc::new(Notify::new()) };
         self.insert(host, Entry::Asking(asking.notify.clone()));
-        let found = look_up(host).await;
+        let (found, of_records) = self.look_up(host).await;
         let took = begun.elapsed();
-        let ttl = if found.is_ok() { TTL } else { TTL_FAILED };
+        let ttl = match (&found, self.options.ttl) {
+            (Err(_), _) => TTL_FAILED,
+            (Ok(_), DnsTtl::OfRecords) => of_records.unwrap_or(TTL),
+            (Ok(_), DnsTtl::For(ttl)) => ttl,
+            (Ok(_), DnsTtl::Forever) => FOR_EVER,
+        };
         self.insert(host, Entry::Known { found: found.clone(), until: Instant::now() + ttl });
         drop(asking);
         found.map(|found| (found, Some(took)))
+    }
+
+    /// Asks, and says how long the answer holds where that is known.
+    async fn look_up(&self, host: &str) -> (Result<Addresses, NetError>, Option<Duration>) {
+        if self.servers.is_empty() {
+            return (look_up(host).await, None);
+        }
+        let name_servers = match self.name_servers.get() {
+            Some(made) => made,
+            None => match NameServers::new(&self.servers, self.options.policy) {
+                Ok(made) => self.name_servers.get_or_init(|| made),
+                Err(error) => return (Err(error), None),
+            },
+        };
+        match name_servers.look_up(host).await {
+            Ok((found, ttl)) => (Ok(found), Some(ttl)),
+            Err(error) => (Err(error), None),
+        }
     }
 
     fn insert(&self, host: &str, entry: Entry) {
@@ -183,7 +248,7 @@ async fn look_up(host: &str) -> Result<Addresses, NetError> {
     if found.is_empty() { Err(no_such_host(host)) } else { Ok(found) }
 }
 
-fn no_such_host(host: &str) -> NetError {
+pub(super) fn no_such_host(host: &str) -> NetError {
     NetError { fault: Fault::DNS_NO_SUCH_HOST, detail: format!("look-up of `{host}` failed: no such host") }
 }
 
@@ -222,12 +287,13 @@ mod tests {
     use super::*;
 
     fn resolver(hosts: &[(&str, &str)]) -> Resolver {
-        Resolver::new(&hosts.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect())
+        let hosts = hosts.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        Resolver::new(&HttpOptions { hosts, ..HttpOptions::default() })
     }
 
     async fn resolve(resolver: &Resolver, url: &str) -> Result<(Vec<String>, bool), NetError> {
         let target = Targets::new("").get(url).unwrap();
-        let resolved = resolver.resolve(target.origin()).await?;
+        let resolved = resolver.resolve(Wanted::from(&**target.origin()), &Caller::default()).await?;
         Ok((resolved.sockets().map(|socket| socket.to_string()).collect(), resolved.took.is_some()))
     }
 

@@ -8,13 +8,14 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
-    COOKIE, HOST, LOCATION, TRANSFER_ENCODING,
+    COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use ::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
@@ -28,6 +29,8 @@ use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::pool::Pool;
+use super::proxy::Forwarding;
+use super::selection::Caller;
 use super::tape::Tape;
 use super::target::{self, Origin, Target, Targets};
 use super::tls::{Tls, TlsRoots};
@@ -113,6 +116,8 @@ pub struct Request {
     pub auth: Option<(String, String)>,
     /// Read the body, but do not keep it.
     pub discard_body: bool,
+    /// Connect to this Unix socket, whatever the URL's host, redirects included; none: as the run's options say.
+    pub unix_socket: Option<Rc<Path>>,
 }
 
 impl Request {
@@ -129,6 +134,7 @@ impl Request {
             redirects: None,
             auth: None,
             discard_body: false,
+            unix_socket: None,
         }
     }
 }
@@ -139,13 +145,21 @@ pub struct Client {
     network: Rc<Network>,
     pool: Pool,
     jar: RefCell<Jar>,
+    caller: Caller,
 }
 
 impl Client {
-    /// A client without connections and cookies.
+    /// A client without connections and cookies, of no VU.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: RefCell::default() }
+        Self { network, pool: Pool::default(), jar: RefCell::default(), caller: Caller::default() }
+    }
+
+    /// The client of a VU (numbered from 1): its number and the run's seed decide which of several addresses it connects
+    /// to, and from which.
+    #[must_use]
+    pub fn of_vu(self, vu: u32, seed: u64) -> Self {
+        Self { caller: Caller::new(vu, seed), ..self }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -174,8 +188,11 @@ impl Client {
     /// can have an error.
     ///
     /// Several may be under way at once; more than `batch_per_host` to one host wait for their turn.
-    pub async fn send(&self, request: Request) -> SmallVec<[Exchange; 1]> {
+    pub async fn send(&self, mut request: Request) -> SmallVec<[Exchange; 1]> {
         let options = &self.network.options;
+        if let Some(path) = &request.unix_socket {
+            request.url = request.url.at_unix_socket(path);
+        }
         let redirects_max = request.redirects.unwrap_or(options.max_redirects);
         let mut exchanges = SmallVec::new();
         let mut hop = Hop {
@@ -209,6 +226,10 @@ impl Client {
             };
             match next {
                 Ok(target) => {
+                    let target = match &hop.request.unix_socket {
+                        Some(path) => target.at_unix_socket(path),
+                        None => target,
+                    };
                     hop.redirect(exchange.status, target);
                     exchanges.push(exchange);
                 }
@@ -302,7 +323,7 @@ impl Client {
             };
             let Connection::Http1(http) = &mut connection;
             exchange.reused = http.is_used();
-            let message = self.message(hop, &target, body);
+            let message = self.message(hop, &target, body, http.forwarded_by());
             let answer = http.round_trip(message, &hop.terms, &self.network.scratch).await;
             let reusable = answer.reusable;
             let again = exchange.reused && hop.may_repeat(&answer, http);
@@ -323,7 +344,7 @@ impl Client {
     async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
         let opening = Opening::default();
         let network = &*self.network;
-        let connecting = Connection::open(&network.dialer, &network.tls, origin, &opening);
+        let connecting = Connection::open(&network.dialer, &network.tls, origin, &self.caller, &opening);
         let opened = match hop.terms.deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
             None => Ok(connecting.await),
@@ -337,7 +358,13 @@ impl Client {
         })
     }
 
-    fn message<'a>(&self, hop: &'a Hop, target: &'a Target, body: Outgoing) -> Message<'a> {
+    fn message<'a>(
+        &self,
+        hop: &'a Hop,
+        target: &'a Target,
+        body: Outgoing,
+        forwarding: Option<&Forwarding>,
+    ) -> Message<'a> {
         let request = &hop.request;
         let is_plain = request.headers.is_empty()
             && request.cookies.is_empty()
@@ -345,14 +372,29 @@ impl Client {
             && target.authorization().is_none()
             && !request.body.needs_files()
             && !self.network.options.no_connection_reuse
+            && forwarding.is_none()
             && self.jar.borrow().is_empty();
         let made = target.origin().headers();
-        let headers = if is_plain { Cow::Borrowed(made) } else { Cow::Owned(self.headers(hop, target, made.clone())) };
-        Message { method: &request.method, target: target.line(), headers, body }
+        let headers = if is_plain {
+            Cow::Borrowed(made)
+        } else {
+            Cow::Owned(self.headers(hop, target, made.clone(), forwarding))
+        };
+        let line = if forwarding.is_some() { target.absolute() } else { target.line() };
+        Message { method: &request.method, target: line, headers, body }
     }
 
-    fn headers(&self, hop: &Hop, target: &Target, mut headers: HeaderMap) -> HeaderMap {
+    fn headers(
+        &self,
+        hop: &Hop,
+        target: &Target,
+        mut headers: HeaderMap,
+        forwarding: Option<&Forwarding>,
+    ) -> HeaderMap {
         let request = &hop.request;
+        if let Some(value) = forwarding.and_then(|proxy| proxy.authorization.as_ref()) {
+            headers.insert(PROXY_AUTHORIZATION, value.clone());
+        }
         if self.network.options.no_connection_reuse {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -24,6 +24,7 @@ use tokio::time::Sleep;
 
 use super::body::Outgoing;
 use super::classify;
+use super::proxy::Forwarding;
 use super::response::{Broken, Framing, HEAD_BYTES_MAX, Head, parse_head};
 use super::wire::{Meter, Moved, Wire};
 use crate::fault::Fault;
@@ -54,7 +55,7 @@ impl Default for Scratch {
 #[derive(Debug)]
 pub(super) struct Message<'a> {
     pub(super) method: &'a Method,
-    /// Path and query.
+    /// Path and query; the whole URL where a proxy sends it on.
     pub(super) target: &'a str,
     /// All headers but the length.
     pub(super) headers: Cow<'a, HeaderMap>,
@@ -132,6 +133,7 @@ pub(super) struct Http1 {
     alarm: Alarm,
     remote: Option<SocketAddr>,
     tls_version: Option<&'static str>,
+    forwarding: Option<Box<Forwarding>>,
     used: bool,
 }
 
@@ -148,7 +150,17 @@ impl Http1 {
         remote: Option<SocketAddr>,
         tls_version: Option<&'static str>,
     ) -> Self {
-        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, used: false }
+        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, forwarding: None, used: false }
+    }
+
+    /// With a proxy that sends requests on, where there is one.
+    pub(super) fn forwarding(self, forwarding: Option<Forwarding>) -> Self {
+        Self { forwarding: forwarding.map(Box::new), ..self }
+    }
+
+    /// The proxy that sends requests on, where there is one.
+    pub(super) fn forwarded_by(&self) -> Option<&Forwarding> {
+        self.forwarding.as_deref()
     }
 
     pub(super) fn remote(&self) -> Option<SocketAddr> {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::path::Path;
 use std::rc::Rc;
 
 use ::http::header::{HOST, USER_AGENT};
@@ -25,6 +26,8 @@ pub struct Origin {
     host: Box<str>,
     port: u16,
     literal: Option<IpAddr>,
+    /// The Unix socket that stands for it, where a request asks for one.
+    unix_socket: Option<Rc<Path>>,
     /// The headers that every request to it starts from: `Host` and `User-Agent`.
     headers: HeaderMap,
 }
@@ -54,6 +57,10 @@ impl Origin {
         self.literal
     }
 
+    pub(super) fn unix_socket(&self) -> Option<&Path> {
+        self.unix_socket.as_deref()
+    }
+
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
@@ -61,7 +68,11 @@ impl Origin {
 
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other) || (self.secure == other.secure && self.port == other.port && self.host == other.host)
+        std::ptr::eq(self, other)
+            || (self.secure == other.secure
+                && self.port == other.port
+                && self.host == other.host
+                && self.unix_socket == other.unix_socket)
     }
 }
 
@@ -95,6 +106,19 @@ impl Target {
     /// Path and query, as the request line has them.
     pub(super) fn line(&self) -> &str {
         &self.url[Position::BeforePath..Position::AfterQuery]
+    }
+
+    /// The whole URL, as a proxy is asked for it.
+    pub(super) fn absolute(&self) -> &str {
+        &self.url[..Position::AfterQuery]
+    }
+
+    /// The same target at a Unix socket.
+    pub(super) fn at_unix_socket(&self, path: &Rc<Path>) -> Rc<Self> {
+        let Origin { secure, port, literal, .. } = *self.origin;
+        let (host, headers) = (self.origin.host.clone(), self.origin.headers.clone());
+        let origin = Origin { secure, host, port, literal, headers, unix_socket: Some(path.clone()) };
+        Rc::new(Self { url: self.url.clone(), origin: Rc::new(origin), authorization: self.authorization.clone() })
     }
 
     /// The credential that stood in the URL, as a header.
@@ -208,7 +232,7 @@ impl Targets {
                 if let Some(user_agent) = &self.user_agent {
                     headers.insert(USER_AGENT, user_agent.clone());
                 }
-                let origin = Rc::new(Origin { secure, host: host.into(), port, literal, headers });
+                let origin = Rc::new(Origin { secure, host: host.into(), port, literal, unix_socket: None, headers });
                 if self.origins.len() >= ORIGINS_MAX {
                     self.origins.clear();
                 }

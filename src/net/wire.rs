@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 /// An operating system error that was seen on the socket.
@@ -131,16 +131,33 @@ impl Meter {
     }
 }
 
-/// A TCP connection that counts what passes.
+/// A connection of the operating system.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Calls the same function of whichever stream it is.
+macro_rules! of_stream {
+    ($this:expr, $stream:ident => $call:expr) => {
+        match &mut $this.stream {
+            Stream::Tcp($stream) => $call,
+            Stream::Unix($stream) => $call,
+        }
+    };
+}
+
+/// A connection that counts what passes.
 #[derive(Debug)]
 pub(super) struct Socket {
-    tcp: TcpStream,
+    stream: Stream,
     meter: Rc<Meter>,
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream, meter: Rc<Meter>) -> Self {
-        Self { tcp, meter }
+    pub(super) fn new(stream: Stream, meter: Rc<Meter>) -> Self {
+        Self { stream, meter }
     }
 }
 
@@ -148,7 +165,7 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let result = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        let result = of_stream!(this, stream => Pin::new(stream).poll_read(cx, buf));
         match &result {
             Poll::Ready(Ok(())) => {
                 let count = buf.filled().len() - before;
@@ -165,7 +182,7 @@ impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.meter.wants_to_write();
-        let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
+        let result = of_stream!(this, stream => Pin::new(stream).poll_write(cx, buf));
         this.meter.wrote(&result);
         result
     }
@@ -177,21 +194,24 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.meter.wants_to_write();
-        let result = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
+        let result = of_stream!(this, stream => Pin::new(stream).poll_write_vectored(cx, bufs));
         this.meter.wrote(&result);
         result
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.stream {
+            Stream::Tcp(stream) => stream.is_write_vectored(),
+            Stream::Unix(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        of_stream!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        of_stream!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
     }
 }
 

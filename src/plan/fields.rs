@@ -47,7 +47,7 @@ pub(super) fn canonical(name: &str, known: &[&'static str]) -> Option<&'static s
 }
 
 /// What a value is, for messages.
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),
         Value::Bool(value) => format!("`{value}`"),
@@ -96,7 +96,8 @@ impl Fields {
         PlanError::Value { path: format!("{}{name}", self.prefix), origin, problem: problem.into() }
     }
 
-    fn read<T>(
+    /// Reads a value by a function of its own.
+    pub fn read<T>(
         &self,
         name: &'static str,
         errors: &mut Vec<PlanError>,

@@ -4,13 +4,19 @@
 //! over it ([`HttpOptions::overlaid`]). An option that is added here is there for both.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use super::addresses::{HostPattern, LocalIps, network};
+use super::dns::{self, DnsOptions};
 use super::error::PlanError;
 use super::fields::Fields;
 use super::layer::Source;
+use super::proxy::{NoProxy, Proxies};
 
 /// The names of the options about HTTP, by which the run and clients know them.
 pub(super) const OPTIONS: &[&str] = &[
@@ -28,6 +34,16 @@ pub(super) const OPTIONS: &[&str] = &[
     "hosts",
     "throw",
     "trace_context",
+    "connect_timeout",
+    "dns",
+    "dns_servers",
+    "local_ips",
+    "unix_socket",
+    "blacklist_ips",
+    "block_ips",
+    "block_hostnames",
+    "proxy",
+    "no_proxy",
 ];
 
 /// How requests are made unless a request says otherwise.
@@ -61,6 +77,22 @@ pub struct HttpOptions {
     pub throw: bool,
     /// Send the header `traceparent` with each request.
     pub trace_context: bool,
+    /// How long connecting may take, all addresses and a proxy's tunnel included (k6's dialer: 30 s).
+    pub connect_timeout: Duration,
+    /// How names become addresses.
+    pub dns: DnsOptions,
+    /// DNS servers to ask; none: the system's resolver.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Addresses to connect from, one a VU; none: the system chooses.
+    pub local_ips: LocalIps,
+    /// Connect to this Unix socket, whatever the URL's host.
+    pub unix_socket: Option<PathBuf>,
+    /// Networks that are never connected to.
+    pub blacklist_ips: Vec<IpNet>,
+    /// Hosts that are never asked.
+    pub block_hostnames: Vec<HostPattern>,
+    /// Which proxies are asked.
+    pub proxies: Proxies,
 }
 
 impl Default for HttpOptions {
@@ -80,6 +112,14 @@ impl Default for HttpOptions {
             hosts: BTreeMap::new(),
             throw: false,
             trace_context: false,
+            connect_timeout: Duration::from_secs(30),
+            dns: DnsOptions::default(),
+            dns_servers: Vec::new(),
+            local_ips: LocalIps::default(),
+            unix_socket: None,
+            blacklist_ips: Vec::new(),
+            block_hostnames: Vec::new(),
+            proxies: Proxies::default(),
         }
     }
 }
@@ -114,6 +154,24 @@ impl HttpOptions {
             hosts: self.hosts.into_iter().chain(o.text_map("hosts", errors)).collect(),
             throw: o.flag("throw", errors).unwrap_or(self.throw),
             trace_context: o.flag("trace_context", errors).unwrap_or(self.trace_context),
+            connect_timeout: o.duration("connect_timeout", errors).unwrap_or(self.connect_timeout),
+            dns: o.read("dns", errors, |value| self.dns.read(value)).unwrap_or(self.dns),
+            dns_servers: listed(o, "dns_servers", errors, dns::server).unwrap_or(self.dns_servers),
+            local_ips: parsed(o, "local_ips", errors, LocalIps::parse).unwrap_or(self.local_ips),
+            unix_socket: match o.text("unix_socket", errors) {
+                Some(path) => Some(path).filter(|path| !path.is_empty()).map(PathBuf::from),
+                None => self.unix_socket,
+            },
+            // What the run blocks stays blocked for its clients.
+            blacklist_ips: ["blacklist_ips", "block_ips"].into_iter().fold(self.blacklist_ips, |mut all, name| {
+                all.extend(listed(o, name, errors, network).into_iter().flatten());
+                all
+            }),
+            block_hostnames: {
+                let more = listed(o, "block_hostnames", errors, HostPattern::parse);
+                self.block_hostnames.into_iter().chain(more.into_iter().flatten()).collect()
+            },
+            proxies: proxies(self.proxies, o, errors),
         }
     }
 
@@ -129,10 +187,43 @@ impl HttpOptions {
     }
 }
 
+/// A list of texts as what `parse` makes of it.
+fn parsed<T>(
+    o: &Fields,
+    name: &'static str,
+    errors: &mut Vec<PlanError>,
+    parse: impl FnOnce(&[String]) -> Result<T, String>,
+) -> Option<T> {
+    let texts = o.texts(name, errors)?;
+    parse(&texts).map_err(|problem| errors.push(o.invalid(name, problem))).ok()
+}
+
+/// A list of texts, each as what `parse` makes of it; empty ones are passed over.
+fn listed<T>(
+    o: &Fields,
+    name: &'static str,
+    errors: &mut Vec<PlanError>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    parsed(o, name, errors, |texts| texts.iter().filter(|text| !text.is_empty()).map(|text| parse(text)).collect())
+}
+
+fn proxies(before: Proxies, o: &Fields, errors: &mut Vec<PlanError>) -> Proxies {
+    let except = parsed(o, "no_proxy", errors, NoProxy::parse).unwrap_or(before.except);
+    match o.read("proxy", errors, Proxies::read) {
+        // The defaults are what the environment gives.
+        Some((http, https)) => {
+            Proxies { http, https, except, of_environment: o.origin("proxy") == Some(Source::Default) }
+        }
+        None => Proxies { except, ..before },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::dns::{DnsPolicy, DnsSelect, DnsTtl};
     use super::*;
 
     fn overlaid(options: &HttpOptions, own: Value) -> Result<HttpOptions, Vec<String>> {
@@ -157,6 +248,55 @@ mod tests {
         };
         assert_eq!(overlaid(&run, own), Ok(expected));
         assert_eq!(overlaid(&run, json!({})), Ok(run));
+    }
+
+    #[test]
+    fn names_and_network_are_options_of_the_run_and_of_clients() {
+        let run = overlaid(&HttpOptions::default(), json!({
+            "connectTimeout": "2s", "dns": { "ttl": "1m", "select": "first" }, "dnsServers": "10.0.0.2,[::1]:5353",
+            "localIPs": "127.0.0.2-127.0.0.5", "unixSocket": "/run/app.sock", "blacklistIPs": ["10.0.0.0/8"],
+            "block_ips": "192.0.2.1", "blockHostnames": ["*.ads.test"], "proxy": "proxy.test:3128", "noProxy": "a.test,b.test",
+        })).unwrap();
+        assert_eq!(run.connect_timeout, Duration::from_secs(2));
+        let dns =
+            DnsOptions { ttl: DnsTtl::For(Duration::from_secs(60)), select: DnsSelect::First, ..DnsOptions::default() };
+        assert_eq!(run.dns, dns);
+        assert_eq!(run.dns_servers, ["10.0.0.2:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+        assert_eq!(run.local_ips.count(), 4);
+        assert_eq!(run.unix_socket, Some("/run/app.sock".into()));
+        assert_eq!(run.blacklist_ips, ["10.0.0.0/8".parse().unwrap(), "192.0.2.1/32".parse().unwrap()]);
+        assert_eq!(run.block_hostnames.len(), 1);
+        assert!(run.proxies.of(true, "shop.test", 443, None).is_some() && !run.proxies.of_environment);
+        assert!(run.proxies.of(true, "a.test", 443, None).is_none());
+
+        // A client changes what it names; what is blocked stays blocked.
+        let own = json!({ "dns": "policy=any", "unixSocket": "", "proxy": "", "blockIps": "192.0.2.2", "blockHostnames": [] });
+        let client = overlaid(&run, own).unwrap();
+        assert_eq!((client.dns.select, client.dns.policy), (DnsSelect::First, DnsPolicy::Any));
+        assert_eq!((client.unix_socket, client.blacklist_ips.len(), client.block_hostnames.len()), (None, 3, 1));
+        assert!(client.proxies.of(true, "shop.test", 443, None).is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_names_and_network_is_told() {
+        let own = json!({
+            "dns": { "select": "best" }, "dns_servers": ["dns.test"], "local_ips": "eth0", "blacklist_ips": ["x"],
+            "block_hostnames": ["a.*"], "proxy": "ftp://u:secret@a", "no_proxy": "a b", "connect_timeout": "soon",
+        });
+        let errors = overlaid(&HttpOptions::default(), own).unwrap_err();
+        for (error, part) in errors.iter().zip([
+            "option `connect_timeout` in the script's options: ",
+            "option `dns` in the script's options: `select`: expected one of `first`, `random`, `roundRobin`",
+            "option `dns_servers` in the script's options: expected the address of a DNS server",
+            "option `local_ips` in the script's options: expected an address, a range",
+            "option `blacklist_ips` in the script's options: expected a network",
+            "option `block_hostnames` in the script's options: expected a host name",
+            "option `no_proxy` in the script's options: expected a host",
+            "option `proxy` in the script's options: expected the URL of a proxy",
+        ]) {
+            assert!(error.contains(part) && !error.contains("secret"), "{error}\n{part}");
+        }
+        assert_eq!(errors.len(), 8);
     }
 
     #[test]

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+pub mod addresses;
 mod adjust;
 pub mod arrivals;
 pub mod division;
+pub mod dns;
 pub mod error;
 mod executors;
 mod fields;
@@ -19,6 +21,7 @@ pub mod layer;
 mod open;
 pub mod phases;
 pub mod profile;
+pub mod proxy;
 mod rehearsal;
 pub mod resolve;
 pub mod scenario;
@@ -29,13 +32,16 @@ mod thresholds;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::{HostPattern, LocalIps};
 pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
+pub use dns::{DnsOptions, DnsPolicy, DnsSelect, DnsTtl};
 pub use error::PlanError;
 pub use http::HttpOptions;
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use phases::Phases;
 pub use profile::Profile;
+pub use proxy::{Proxies, Proxy, ProxyScheme};
 pub use resolve::resolve;
 pub use scenario::{Executor, Scenario, Weighted};
 pub use stages::{Ramp, Stage};

@@ -50,17 +50,13 @@ pub const OPTIONS: &[&str] = &[
 
 /// Options of k6, and of the next version, that this one does not have: to be told apart from misspelt ones.
 const NOT_YET: &[&str] = &[
-    "blacklist_ips",
-    "block_hostnames",
     "cloud",
-    "dns",
     "execution_segment",
     "execution_segment_sequence",
     "ext",
     "handle_summary_timeout",
     "http_debug",
     "linger",
-    "local_ips",
     "min_iteration_duration",
     "paused",
     "rps",

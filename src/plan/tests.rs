@@ -318,6 +318,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             hosts: BTreeMap::from([("a.test".into(), "127.0.0.1".into())]),
             throw: true,
             trace_context: true,
+            ..HttpOptions::default()
         }
     );
     assert_eq!(
@@ -370,7 +371,7 @@ fn all_errors_are_told_at_once_with_their_source() {
         (
             Script,
             json!({
-                "vuss": 1, "duration": "soon", "maxRedirects": -1, "throw": 7, "gracefulStop": "1s", "dns": {},
+                "vuss": 1, "duration": "soon", "maxRedirects": -1, "throw": 7, "gracefulStop": "1s", "paused": true,
                 "user_agent": "a", "userAgent": "b", "hosts": [1],
             }),
         ),
@@ -379,7 +380,7 @@ fn all_errors_are_told_at_once_with_their_source() {
     assert_eq!(
         found,
         [
-            "option `dns` is not supported yet by this version of loadr (given in the script's options)",
+            "option `paused` is not supported yet by this version of loadr (given in the script's options)",
             "unknown option `gracefulStop` in the script's options",
             "option `user_agent` is given twice in the script's options, in two spellings",
             "unknown option `vuss` in the script's options; did you mean `vus`?",

@@ -236,7 +236,7 @@ impl HostInner {
         cancel: &Cancel,
     ) -> Result<Option<Dynamic>, VuError> {
         let Some(parameters) = self.program.parameters(function) else { return Ok(None) };
-        let client = Client::new(self.network.clone());
+        let client = Client::new(self.network.clone()).of_vu(0, self.seed);
         let vu = Rc::new(VuContext::new(0, self.seed, Rc::default(), Some(client)));
         let user = ScriptUser { host: self, vu, phase, budget: self.budget() };
         let arguments: Vec<Dynamic> = argument.into_iter().take(parameters).collect();
@@ -341,7 +341,7 @@ impl VuHost for ScriptHost {
             host.program.parameters(exec).ok_or_else(missing)
         };
         let parameters = journey.choices.iter().map(parameters).collect::<Result<Vec<_>, _>>()?;
-        let client = Client::new(host.network.clone());
+        let client = Client::new(host.network.clone()).of_vu(seat.vu, host.seed);
         let vu = Rc::new(VuContext::new(seat.vu, host.seed, journey.scenario.clone(), Some(client)));
         let budget = host.budget();
         Ok(Box::new(ScriptVu { host, vu, journey, parameters, budget }))

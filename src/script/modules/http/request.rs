@@ -117,8 +117,19 @@ pub fn prepare(
 }
 
 /// The parameters that a request takes.
-pub const PARAMS: [&str; 10] =
-    ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throws"];
+pub const PARAMS: [&str; 11] = [
+    "name",
+    "tags",
+    "headers",
+    "cookies",
+    "timeout",
+    "redirects",
+    "expected",
+    "auth",
+    "discard_body",
+    "throws",
+    "unix_socket",
+];
 
 fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
     for (key, value) in params {
@@ -150,6 +161,10 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
             "discard_body" => {
                 prepared.request.discard_body =
                     value.as_bool().map_err(|_| wrong("discard_body", "true or false", &value))?;
+            }
+            "unix_socket" => {
+                let path = text("unix_socket", &value)?;
+                prepared.request.unix_socket = Some(Path::new(path.as_str()).into());
             }
             "throw" | "throws" => {
                 prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
