@@ -24,7 +24,7 @@ use url::Url;
 use super::body::{Body, Outgoing};
 use super::connection::{Connection, Opening};
 use super::cookies::Jar;
-use super::dns::Resolver;
+use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::pool::Pool;
@@ -39,7 +39,7 @@ use crate::plan::HttpOptions;
 #[derive(Debug)]
 pub struct Network {
     options: HttpOptions,
-    resolver: Resolver,
+    dialer: Dialer,
     tls: Tls,
     targets: RefCell<Targets>,
     scratch: Scratch,
@@ -59,7 +59,7 @@ impl Network {
     pub fn taped(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>) -> Rc<Self> {
         Rc::new(Self {
             tape,
-            resolver: Resolver::new(&options.hosts),
+            dialer: Dialer::new(options),
             tls: Tls::new(roots, options.insecure_skip_tls_verify),
             targets: RefCell::new(Targets::new(&options.user_agent)),
             scratch: Scratch::default(),
@@ -323,7 +323,7 @@ impl Client {
     async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
         let opening = Opening::default();
         let network = &*self.network;
-        let connecting = Connection::open(&network.resolver, &network.tls, origin, &opening);
+        let connecting = Connection::open(&network.dialer, &network.tls, origin, &opening);
         let opened = match hop.terms.deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
             None => Ok(connecting.await),
@@ -473,7 +473,7 @@ impl Exchange {
         let (sent, received) = http.take_bytes();
         self.bytes_sent += sent;
         self.bytes_received += received;
-        self.remote = Some(http.remote());
+        self.remote = http.remote();
         self.tls_version = http.tls_version();
         if let Some(head) = answer.head {
             self.status = head.status;

@@ -112,7 +112,9 @@ impl Response {
     fn text_in(&self, name: &str) -> Result<ImmutableString, Box<EvalAltResult>> {
         let body = self.body()?;
         let text = bridge::on_worker_stack(|| charset::text_in(body, name).map(|text| ImmutableString::from(&*text)));
-        text.ok_or_else(|| host_error(format!("there is no charset `{name}`; a name is such as `utf-8` or `shift_jis`")))
+        text.ok_or_else(|| {
+            host_error(format!("there is no charset `{name}`; a name is such as `utf-8` or `shift_jis`"))
+        })
     }
 
     fn lazy_json(&self) -> Result<&LazyJson, Box<EvalAltResult>> {
