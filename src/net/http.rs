@@ -24,7 +24,7 @@ use url::Url;
 use super::body::{Body, Outgoing};
 use super::connection::{Connection, Opening};
 use super::cookies::Jar;
-use super::dns::Resolver;
+use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::pool::Pool;
@@ -41,7 +41,7 @@ use crate::plan::HttpOptions;
 pub struct Network {
     options: HttpOptions,
     roots: Arc<TlsRoots>,
-    resolver: Rc<Resolver>,
+    dialer: Rc<Dialer>,
     tls: Rc<Tls>,
     targets: Rc<RefCell<Targets>>,
     scratch: Rc<Scratch>,
@@ -70,13 +70,14 @@ impl Network {
     }
 
     fn build(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>, beside: Option<&Self>) -> Rc<Self> {
+        // A part that depends on one more option compares it here, too.
         let like = |is_same: fn(&HttpOptions, &HttpOptions) -> bool| {
             beside.filter(|network| is_same(&network.options, options))
         };
         Rc::new(Self {
-            resolver: match like(|one, other| one.hosts == other.hosts) {
-                Some(network) => network.resolver.clone(),
-                None => Rc::new(Resolver::new(&options.hosts)),
+            dialer: match like(|one, other| one.hosts == other.hosts) {
+                Some(network) => network.dialer.clone(),
+                None => Rc::new(Dialer::new(options)),
             },
             tls: match like(|one, other| one.insecure_skip_tls_verify == other.insecure_skip_tls_verify) {
                 Some(network) => network.tls.clone(),
@@ -363,7 +364,7 @@ impl Client {
     async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
         let opening = Opening::default();
         let network = &*self.network;
-        let connecting = Connection::open(&network.resolver, &network.tls, origin, &opening);
+        let connecting = Connection::open(&network.dialer, &network.tls, origin, &opening);
         let opened = match hop.terms.deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
             None => Ok(connecting.await),
@@ -513,7 +514,7 @@ impl Exchange {
         let (sent, received) = http.take_bytes();
         self.bytes_sent += sent;
         self.bytes_received += received;
-        self.remote = Some(http.remote());
+        self.remote = http.remote();
         self.tls_version = http.tls_version();
         if let Some(head) = answer.head {
             self.status = head.status;
