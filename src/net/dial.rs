@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -26,7 +27,7 @@ use crate::plan::{HostPattern, HttpOptions, LocalIps, Proxies, Proxy, ProxySchem
 /// What a worker opens sockets with.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    resolver: Resolver,
+    resolver: Rc<Resolver>,
     local_ips: LocalIps,
     timeout: Duration,
     unix_socket: Option<Box<Path>>,
@@ -46,9 +47,15 @@ pub(super) struct Dialed {
 }
 
 impl Dialer {
-    pub(super) fn new(options: &HttpOptions) -> Self {
+    /// `beside` is another dialer of the worker, and its options: what is known of names is shared where both ask alike.
+    pub(super) fn new(options: &HttpOptions, beside: Option<(&Self, &HttpOptions)>) -> Self {
+        let names = |options: &HttpOptions| (options.dns, options.dns_servers.clone(), options.hosts.clone());
+        let resolver = match beside {
+            Some((dialer, other)) if names(other) == names(options) => dialer.resolver.clone(),
+            _ => Rc::new(Resolver::new(options)),
+        };
         Self {
-            resolver: Resolver::new(options),
+            resolver,
             local_ips: options.local_ips.clone(),
             timeout: options.connect_timeout,
             unix_socket: options.unix_socket.as_deref().map(Box::from),

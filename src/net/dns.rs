@@ -61,12 +61,6 @@ pub(super) struct Resolved {
     pub(super) took: Option<Duration>,
 }
 
-impl Resolved {
-    pub(super) fn sockets(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.addresses.iter().map(|&address| SocketAddr::new(address, self.port))
-    }
-}
-
 #[derive(Debug)]
 enum Entry {
     Known { found: Result<Addresses, NetError>, until: Instant },
@@ -294,7 +288,10 @@ mod tests {
     async fn resolve(resolver: &Resolver, url: &str) -> Result<(Vec<String>, bool), NetError> {
         let target = Targets::new("").get(url).unwrap();
         let resolved = resolver.resolve(Wanted::from(&**target.origin()), &Caller::default()).await?;
-        Ok((resolved.sockets().map(|socket| socket.to_string()).collect(), resolved.took.is_some()))
+        Ok((
+            resolved.addresses.iter().map(|&ip| SocketAddr::new(ip, resolved.port).to_string()).collect(),
+            resolved.took.is_some(),
+        ))
     }
 
     #[tokio::test]

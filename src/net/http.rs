@@ -38,14 +38,16 @@ use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
 use crate::plan::HttpOptions;
 
-/// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults.
+/// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults. A worker has
+/// one for the run's options, and one more for each set of options that its clients have ([`Network::derived`]).
 #[derive(Debug)]
 pub struct Network {
     options: HttpOptions,
+    roots: Arc<TlsRoots>,
     dialer: Dialer,
-    tls: Tls,
-    targets: RefCell<Targets>,
-    scratch: Scratch,
+    tls: Rc<Tls>,
+    targets: Rc<RefCell<Targets>>,
+    scratch: Rc<Scratch>,
     /// Records answers, or gives them; none under load.
     tape: Option<Arc<Tape>>,
 }
@@ -60,13 +62,35 @@ impl Network {
     /// The same, with a tape that records its answers or gives them.
     #[must_use]
     pub fn taped(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>) -> Rc<Self> {
+        Self::build(options, roots, tape, None)
+    }
+
+    /// A network with other options on the same worker. What both would have alike is one and the same: buffers and trusted
+    /// roots always; names, the TLS configuration and parsed URLs where the options about them are equal.
+    #[must_use]
+    pub fn derived(&self, options: &HttpOptions) -> Rc<Self> {
+        Self::build(options, self.roots.clone(), self.tape.clone(), Some(self))
+    }
+
+    fn build(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>, beside: Option<&Self>) -> Rc<Self> {
+        // A part that depends on one more option compares it here, too.
+        let like = |is_same: fn(&HttpOptions, &HttpOptions) -> bool| {
+            beside.filter(|network| is_same(&network.options, options))
+        };
         Rc::new(Self {
-            tape,
-            dialer: Dialer::new(options),
-            tls: Tls::new(roots, options.insecure_skip_tls_verify),
-            targets: RefCell::new(Targets::new(&options.user_agent)),
-            scratch: Scratch::default(),
+            dialer: Dialer::new(options, beside.map(|network| (&network.dialer, &network.options))),
+            tls: match like(|one, other| one.insecure_skip_tls_verify == other.insecure_skip_tls_verify) {
+                Some(network) => network.tls.clone(),
+                None => Rc::new(Tls::new(roots.clone(), options.insecure_skip_tls_verify)),
+            },
+            targets: match like(|one, other| one.user_agent == other.user_agent) {
+                Some(network) => network.targets.clone(),
+                None => Rc::new(RefCell::new(Targets::new(&options.user_agent))),
+            },
+            scratch: beside.map_or_else(Rc::default, |network| network.scratch.clone()),
             options: options.clone(),
+            roots,
+            tape,
         })
     }
 
@@ -144,22 +168,37 @@ impl Request {
 pub struct Client {
     network: Rc<Network>,
     pool: Pool,
-    jar: RefCell<Jar>,
-    caller: Caller,
+    jar: Rc<RefCell<Jar>>,
+    /// Whether the jar is another client's, who sees to it.
+    is_jar_lent: bool,
+    caller: Rc<Caller>,
 }
 
 impl Client {
     /// A client without connections and cookies, of no VU.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: RefCell::default(), caller: Caller::default() }
+        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false, caller: Rc::default() }
     }
 
     /// The client of a VU (numbered from 1): its number and the run's seed decide which of several addresses it connects
     /// to, and from which.
     #[must_use]
     pub fn of_vu(self, vu: u32, seed: u64) -> Self {
-        Self { caller: Caller::new(vu, seed), ..self }
+        Self { caller: Rc::new(Caller::new(vu, seed)), ..self }
+    }
+
+    /// A client of the same VU with connections of its own, on another network perhaps, that uses this one's jar.
+    #[must_use]
+    pub fn beside(&self, network: Rc<Network>) -> Self {
+        let (jar, caller) = (self.jar.clone(), self.caller.clone());
+        Self { network, pool: Pool::default(), jar, is_jar_lent: true, caller }
+    }
+
+    /// A client that keeps and sends no cookies but those of a single request.
+    #[must_use]
+    pub fn without_cookies(network: Rc<Network>) -> Self {
+        Self { jar: Rc::new(RefCell::new(Jar::closed())), ..Self::new(network) }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -170,13 +209,13 @@ impl Client {
 
     /// The cookie jar.
     #[must_use]
-    pub fn cookies(&self) -> &RefCell<Jar> {
+    pub fn cookies(&self) -> &Rc<RefCell<Jar>> {
         &self.jar
     }
 
     /// Ends an iteration: empties the jar and closes connections as the options say.
     pub fn end_iteration(&self) {
-        if !self.network.options.no_cookies_reset {
+        if !self.network.options.no_cookies_reset && !self.is_jar_lent {
             self.jar.borrow_mut().clear();
         }
         if self.network.options.no_vu_connection_reuse {
