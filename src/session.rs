@@ -15,7 +15,7 @@ use crate::event::{LogLevel, LogLine, RunEvent, Warning};
 use crate::metric::sample::Wants;
 use crate::metric::threshold::Threshold;
 use crate::output::{self, Fanout, Named, OutputError};
-use crate::plan::{Layer, Part, Plan};
+use crate::plan::{self, Layer, Part, Plan};
 use crate::report::{Report, RunInfo};
 use crate::script::context::LogSink;
 use crate::script::host::{Script, ScriptSpec};
@@ -333,12 +333,15 @@ const SECRET_WORDS: [&str; 3] = ["pass", "key", "auth"];
 fn redacted(args: Vec<String>) -> Vec<String> {
     let secret =
         |name: &str| redact::is_secret(name) || SECRET_WORDS.iter().any(|word| name.to_lowercase().contains(word));
-    let mut follows_secret = false;
+    let (mut follows_secret, mut follows_proxy) = (false, false);
     args.into_iter()
         .map(|arg| {
             let value_of_secret = std::mem::replace(&mut follows_secret, false);
+            let value_of_proxy = std::mem::replace(&mut follows_proxy, arg == "--proxy");
             match arg.split_once('=') {
                 _ if value_of_secret => "***".into(),
+                _ if value_of_proxy => plan::proxy::without_login(&arg),
+                Some(("--proxy", url)) => format!("--proxy={}", plan::proxy::without_login(url)),
                 Some((name, _)) if secret(name) => format!("{name}=***"),
                 Some(_) => output::spec::shown(&arg),
                 None if arg.starts_with("--") && secret(&arg) => {
@@ -367,6 +370,9 @@ mod tests {
             "t",
             "BASE=http://x",
             "csv=x?token=t",
+            "--proxy",
+            "u:p@proxy.test",
+            "--proxy=socks5://u:p@proxy.test:1080",
         ];
         let shown = redacted(args.map(str::to_owned).to_vec());
         assert_eq!(
@@ -380,7 +386,10 @@ mod tests {
                 "--control-token",
                 "***",
                 "BASE=http://x",
-                "csv=x?token=***"
+                "csv=x?token=***",
+                "--proxy",
+                "***@proxy.test",
+                "--proxy=socks5://***@proxy.test:1080"
             ]
         );
     }

@@ -18,7 +18,7 @@ use crate::engine::{Control, End};
 use crate::output::live::Legend;
 use crate::output::page::live::Screen;
 use crate::output::{self, Look, Named, ProgressOptions, summary};
-use crate::plan::{Layer, Source};
+use crate::plan::{self, Layer, Source};
 use crate::session::{Session, SessionEnd, SessionError, SessionSpec};
 use crate::vu::VuError;
 
@@ -189,6 +189,43 @@ pub struct RunArgs {
     #[arg(long, env = "LOADR_TRACE_CONTEXT", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub trace_context: bool,
 
+    /// How long connecting may take [default: 30s]
+    #[arg(long, env = "LOADR_CONNECT_TIMEOUT", value_name = "D", help_heading = "Network")]
+    pub connect_timeout: Option<String>,
+    /// How names become addresses: `ttl` (a duration, 0, inf), `select` (first, random, roundRobin), `policy` (preferIPv4,
+    /// preferIPv6, onlyIPv4, onlyIPv6, any), such as `ttl=1m,select=roundRobin`
+    #[arg(long, env = "LOADR_DNS", value_name = "K=V,...", help_heading = "Network")]
+    pub dns: Option<String>,
+    /// DNS servers to ask instead of the system's resolver, such as `10.0.0.2,10.0.0.3:5353`
+    #[arg(long, env = "LOADR_DNS_SERVERS", value_name = "ADDRESSES", help_heading = "Network")]
+    pub dns_servers: Option<String>,
+    /// Addresses to connect from, one a virtual user, such as `10.0.0.10-10.0.0.20,10.0.1.0/24`
+    #[arg(long, env = "LOADR_LOCAL_IPS", value_name = "ADDRESSES", help_heading = "Network")]
+    pub local_ips: Option<String>,
+    /// Connect to this Unix socket, whatever a URL's host
+    #[arg(long, env = "LOADR_UNIX_SOCKET", value_name = "PATH", help_heading = "Network")]
+    pub unix_socket: Option<String>,
+    /// Never connect to these addresses and networks, such as `10.0.0.0/8`
+    #[arg(
+        long,
+        alias = "blacklist-ip",
+        alias = "block-ips",
+        env = "LOADR_BLACKLIST_IPS",
+        value_name = "NETWORKS",
+        help_heading = "Network"
+    )]
+    pub blacklist_ips: Option<String>,
+    /// Never ask these hosts, such as `ads.test,*.ads.test`
+    #[arg(long, env = "LOADR_BLOCK_HOSTNAMES", value_name = "HOSTS", help_heading = "Network")]
+    pub block_hostnames: Option<String>,
+    /// Ask through a proxy: `http://user:password@proxy.test:3128`, `socks5://...`, `socks5h://...` [default: HTTP_PROXY,
+    /// HTTPS_PROXY and ALL_PROXY, but for this machine]
+    #[arg(long, env = "LOADR_PROXY", value_name = "URL", hide_env_values = true, help_heading = "Network")]
+    pub proxy: Option<String>,
+    /// Hosts and networks that are asked without a proxy [default: NO_PROXY]
+    #[arg(long, env = "LOADR_NO_PROXY", value_name = "HOSTS", help_heading = "Network")]
+    pub no_proxy: Option<String>,
+
     /// Worker threads [default: one a core]
     #[arg(long, env = "LOADR_THREADS", value_name = "N", help_heading = "Bounds")]
     pub threads: Option<String>,
@@ -222,6 +259,14 @@ const VALUES: &[&str] = &[
     "max_redirects",
     "user_agent",
     "max_body",
+    "connect_timeout",
+    "dns_servers",
+    "local_ips",
+    "unix_socket",
+    "blacklist_ips",
+    "block_hostnames",
+    "proxy",
+    "no_proxy",
     "threads",
     "max_memory",
     "max_vu_memory",
@@ -259,6 +304,9 @@ pub fn run(args: &RunArgs, matches: &ArgMatches, shown: Vec<String>) -> Exit {
         }
     };
     let steered = legend.is_some() || args.control.is_some();
+    for problem in environment_proxies().1 {
+        complain(&format!("warning: {problem}"));
+    }
     let control = if steered { Control::of_growing_run() } else { Control::new() };
     let board = Arc::new(Board::default());
     if args.control.is_some() {
@@ -384,6 +432,7 @@ pub(super) fn session_spec(
     legend: Option<Arc<Legend>>,
 ) -> Result<SessionSpec, String> {
     let mut layers = layers(args, matches)?;
+    layers.push(Layer { source: Source::Default, options: environment_proxies().0 });
     if let Some(path) = &args.config {
         layers.push(Layer { source: Source::ConfigFile, options: config_file(path)? });
     }
@@ -418,6 +467,11 @@ pub(super) fn session_spec(
     })
 }
 
+/// The proxies that the environment names, as options, and what is wrong with them.
+pub(super) fn environment_proxies() -> (Map<String, Value>, Vec<String>) {
+    plan::proxy::of_environment(|name| std::env::var(name).ok())
+}
+
 /// The options that the environment and the flags give, each in its layer.
 fn layers(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<Layer>, String> {
     let mut flags = Map::new();
@@ -436,6 +490,9 @@ fn layers(args: &RunArgs, matches: &ArgMatches) -> Result<Vec<Layer>, String> {
         if matches.get_flag(name) {
             put(name, Value::Bool(true));
         }
+    }
+    if let Some(text) = &args.dns {
+        put("dns", plan::dns::split(text).map_err(|problem| format!("--dns: {problem}"))?.into());
     }
     if !args.stages.is_empty() {
         let stages = args.stages.iter().map(|stage| match stage.split_once(':') {

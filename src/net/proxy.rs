@@ -170,7 +170,7 @@ mod tests {
         let target = Targets::new("").get("https://shop.test/").unwrap();
         let (ours, mut theirs) = tokio::io::duplex(4096);
         let answer = async {
-            let mut asked = Vec::new();
+            let mut asked = Vec::with_capacity(4096);
             for answer in answers {
                 theirs.read_buf(&mut asked).await.unwrap();
                 theirs.write_all(answer).await.unwrap();

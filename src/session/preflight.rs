@@ -68,12 +68,27 @@ fn files(plan: &Plan, bounds: &Bounds) -> Option<Warning> {
     })
 }
 
+/// How many addresses this machine connects from: each has all ports. None where no ports are used.
+fn addresses(plan: &Plan) -> Option<u64> {
+    match plan.http.unix_socket {
+        Some(_) => None,
+        None => Some(u64::try_from(plan.http.local_ips.count()).unwrap_or(u64::MAX).max(1)),
+    }
+}
+
 fn ports(plan: &Plan, bounds: &Bounds) -> Option<Warning> {
-    let ports = bounds.ports.filter(|&ports| ports < plan.vus_max())?;
-    let hint = if plan.vus_max() > PORTS_MOST {
+    let addresses = addresses(plan)?;
+    let ports = bounds.ports?.saturating_mul(addresses);
+    if ports >= plan.vus_max() {
+        return None;
+    }
+    let most = PORTS_MOST.saturating_mul(addresses);
+    let hint = if plan.vus_max() > most {
         format!(
-            "no machine has more than {PORTS_MOST} for one target: run a part of the VUs on another machine, or give the \
-             target several addresses; and run `sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`"
+            "{} has no more than {most} for one target: give this machine more addresses and name them with \
+             `--local-ips`, run a part of the VUs on another machine, or give the target several addresses; and run \
+             `sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`",
+            if addresses == 1 { "one address" } else { "this many addresses" }
         )
     } else {
         "run `sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`".into()
@@ -91,7 +106,7 @@ fn ports(plan: &Plan, bounds: &Bounds) -> Option<Warning> {
 /// Connections that are not used again keep their ports for a minute after they were closed.
 fn reopened_ports(plan: &Plan, bounds: &Bounds) -> Option<Warning> {
     let reopens = plan.http.no_connection_reuse || plan.http.no_vu_connection_reuse;
-    let per_s = bounds.ports.filter(|_| reopens)? / TIME_WAIT_S;
+    let per_s = bounds.ports.filter(|_| reopens)?.saturating_mul(addresses(plan)?) / TIME_WAIT_S;
     (plan.vus_max() > per_s).then(|| Warning {
         message: format!(
             "connections are not reused, and each keeps its port for {TIME_WAIT_S} s after its end: more than {per_s} new \
@@ -173,7 +188,7 @@ mod tests {
                 70_000,
                 json!({}),
                 Bounds { ports: Some(64_512), ..none },
-                &["70.0 k VUs", "no machine has more than 64512", "another machine"],
+                &["70.0 k VUs", "one address has no more than 64512", "--local-ips", "another machine"],
             ),
             (
                 500,
@@ -196,6 +211,14 @@ mod tests {
                 assert!(text.contains(part), "`{part}` is not in: {text}");
             }
         }
+        // Each address of the machine has all ports; a Unix socket needs none.
+        let two = json!({ "local_ips": "127.0.0.2,127.0.0.3", "no_connection_reuse": true });
+        let few = Bounds { ports: Some(28_232), ..none };
+        assert_eq!(said(&plan(900, two.clone()), few), Vec::<String>::new());
+        assert!(said(&plan(1_000, two), few)[0].contains("more than 941 new ones a second"));
+        assert_eq!(said(&plan(50_000, json!({ "local_ips": "127.0.0.2-127.0.0.3" })), few), Vec::<String>::new());
+        let unix = json!({ "unix_socket": "/run/app.sock", "no_connection_reuse": true });
+        assert_eq!(said(&plan(50_000, unix), few), Vec::<String>::new());
         // Connections that live on don't use up ports one after the other.
         assert_eq!(said(&plan(500, json!({})), Bounds { ports: Some(28_232), ..none }), Vec::<String>::new());
     }

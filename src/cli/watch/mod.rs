@@ -158,6 +158,9 @@ fn setting(args: &RunArgs, own: &OwnArgs, matches: &ArgMatches, shown: Vec<Strin
     }
     // Flags that make no sense are told once and for all, and not at each save.
     run::session_spec(args, matches, shown.clone(), None)?;
+    for problem in run::environment_proxies().1 {
+        complain(&format!("warning: {problem}"));
+    }
     let number = |flag: &str, given: &Option<String>| match given.as_deref().map(str::trim) {
         None => Ok(1),
         Some(text) => match text.parse::<u32>() {
