@@ -134,7 +134,7 @@ pub(super) struct Http1 {
     wire: Wire,
     meter: Rc<Meter>,
     alarm: Alarm,
-    remote: SocketAddr,
+    remote: Option<SocketAddr>,
     tls_version: Option<&'static str>,
     used: bool,
 }
@@ -146,11 +146,16 @@ impl std::fmt::Debug for Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new(wire: Wire, meter: Rc<Meter>, remote: SocketAddr, tls_version: Option<&'static str>) -> Self {
+    pub(super) fn new(
+        wire: Wire,
+        meter: Rc<Meter>,
+        remote: Option<SocketAddr>,
+        tls_version: Option<&'static str>,
+    ) -> Self {
         Self { wire, meter, alarm: Alarm::default(), remote, tls_version, used: false }
     }
 
-    pub(super) fn remote(&self) -> SocketAddr {
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
 

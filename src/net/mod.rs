@@ -17,6 +17,7 @@ mod classify;
 mod connection;
 pub mod cookies;
 pub mod decode;
+mod dial;
 mod dns;
 pub mod headers;
 pub mod http;
@@ -86,7 +87,7 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Bytes read from the socket for it.
     pub bytes_received: u64,
-    /// The address that was connected to.
+    /// The address that was connected to; none where there was none, as with a Unix socket.
     pub remote: Option<SocketAddr>,
     /// `HTTP/1.1`; none when there was no response.
     pub protocol: Option<&'static str>,
