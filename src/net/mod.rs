@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::fault::Fault;
 
 pub mod body;
+pub mod charset;
 mod classify;
 mod connection;
 pub mod cookies;
