@@ -23,11 +23,13 @@ mod dns;
 pub mod headers;
 pub mod http;
 mod http1;
+pub mod intake;
 mod name_servers;
 mod pool;
 mod proxy;
 mod race;
 mod response;
+pub mod save;
 mod selection;
 pub mod tape;
 pub mod target;
@@ -80,6 +82,8 @@ pub struct Exchange {
     pub headers: Headers,
     /// The body as it came, not decompressed; empty when it was discarded.
     pub body: Bytes,
+    /// What is known of the body beyond its bytes, where a digest or a file was asked for.
+    pub taken: Option<Box<intake::Taken>>,
     /// The phases.
     pub timings: Timings,
     /// Whether the connection had served an earlier request.

@@ -44,6 +44,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "block_hostnames",
     "proxy",
     "no_proxy",
+    "save_dir",
 ];
 
 /// How requests are made unless a request says otherwise.
@@ -93,6 +94,8 @@ pub struct HttpOptions {
     pub block_hostnames: Vec<HostPattern>,
     /// Which proxies are asked.
     pub proxies: Proxies,
+    /// The directory below which responses may be saved (default: the working directory). Scripts can't set it.
+    pub save_dir: PathBuf,
 }
 
 impl Default for HttpOptions {
@@ -120,6 +123,7 @@ impl Default for HttpOptions {
             blacklist_ips: Vec::new(),
             block_hostnames: Vec::new(),
             proxies: Proxies::default(),
+            save_dir: PathBuf::from("."),
         }
     }
 }
@@ -137,6 +141,13 @@ impl HttpOptions {
         };
         let batch = at_least_one("batch", self.batch);
         let batch_per_host = at_least_one("batch_per_host", self.batch_per_host);
+        // What a script may write is not the script's to say.
+        let mut save_dir = o.text("save_dir", errors).map(PathBuf::from);
+        if o.origin("save_dir") == Some(Source::Script) {
+            let why = "a script can't choose where files may be written: whoever starts the run does, by `--save-dir`";
+            errors.push(o.invalid("save_dir", why));
+            save_dir = None;
+        }
         Self {
             timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
@@ -172,6 +183,7 @@ impl HttpOptions {
                 self.block_hostnames.into_iter().chain(more.into_iter().flatten()).collect()
             },
             proxies: proxies(self.proxies, o, errors),
+            save_dir: save_dir.unwrap_or(self.save_dir),
         }
     }
 
@@ -297,6 +309,20 @@ mod tests {
             assert!(error.contains(part) && !error.contains("secret"), "{error}\n{part}");
         }
         assert_eq!(errors.len(), 8);
+    }
+
+    #[test]
+    fn where_files_may_be_written_is_not_a_scripts_to_say() {
+        let errors = overlaid(&HttpOptions::default(), json!({ "save_dir": "/etc" })).unwrap_err();
+        let expected = "option `save_dir` in the script's options: a script can't choose where files may be written: \
+                        whoever starts the run does, by `--save-dir`";
+        assert_eq!(errors, [expected]);
+        let mut fields = Fields::default();
+        let Value::Object(flags) = json!({ "save_dir": "out" }) else { panic!("a map") };
+        fields.take(&flags, Source::Flag, OPTIONS, &mut Vec::new());
+        let mut errors = Vec::new();
+        let read = HttpOptions::default().read(&fields, &mut errors);
+        assert_eq!((read.save_dir, errors), (PathBuf::from("out"), Vec::new()));
     }
 
     #[test]
