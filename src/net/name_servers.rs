@@ -19,9 +19,9 @@ use super::dns::{Addresses, no_such_host};
 use crate::fault::Fault;
 use crate::plan::DnsPolicy;
 
-/// How long one server may take to answer, and how often it is asked again.
+/// How long a server may take to answer, and how often it is asked again.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-const ATTEMPTS: usize = 2;
+const ATTEMPTS: usize = 1;
 
 /// A worker's access to DNS servers.
 pub(super) struct NameServers(TokioResolver);

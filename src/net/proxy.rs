@@ -82,8 +82,11 @@ async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
                 let told = |fault, why: &str| Err(failed(proxy, origin, fault, why));
                 return match status {
                     200..300 => Ok(socket),
-                    407 if proxy.login.is_none() => told(Fault::PROXY_AUTH, "it wants a login (407)"),
-                    407 => told(Fault::PROXY_AUTH, "it does not accept the login (407)"),
+                    // Some say 401, which is a target's to say.
+                    401 | 407 if proxy.login.is_none() => {
+                        told(Fault::PROXY_AUTH, &format!("it wants a login ({status})"))
+                    }
+                    401 | 407 => told(Fault::PROXY_AUTH, &format!("it does not accept the login ({status})")),
                     status => told(Fault::PROXY_REFUSED, &format!("it answered {status}")),
                 };
             }
