@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::error::PlanError;
-use super::fields::Fields;
+use super::fields::{Fields, canonical};
 use super::layer::Source;
 
 /// The names of the options about HTTP, by which the run and clients know them.
@@ -117,13 +117,25 @@ impl HttpOptions {
         }
     }
 
+    /// The names of all of them, in `snake_case`.
+    #[must_use]
+    pub fn names() -> &'static [&'static str] {
+        OPTIONS
+    }
+
+    /// Whether there is one of this name, in `snake_case` or `camelCase`.
+    #[must_use]
+    pub fn has(name: &str) -> bool {
+        canonical(name, OPTIONS).is_some()
+    }
+
     /// The options of a client of its own: these, but for those that `own` names, in `snake_case` or `camelCase`.
     ///
     /// # Errors
     /// Everything that is wrong with `own`: unknown names, wrong types, values without sense.
     pub fn overlaid(&self, own: &Map<String, Value>) -> Result<Self, Vec<PlanError>> {
         let (mut fields, mut errors) = (Fields::default(), Vec::new());
-        fields.take(own, Source::Script, OPTIONS, &mut errors);
+        fields.take(own, Source::Client, OPTIONS, &mut errors);
         let options = self.clone().read(&fields, &mut errors);
         if errors.is_empty() { Ok(options) } else { Err(errors) }
     }
@@ -163,9 +175,9 @@ mod tests {
     fn all_that_is_wrong_with_a_client_is_told() {
         let errors = overlaid(&HttpOptions::default(), json!({ "timeot": 1, "batch": 0, "throw": 7 })).unwrap_err();
         let expected = [
-            "unknown option `timeot` in the script's options; did you mean `timeout`?",
-            "option `batch` in the script's options: expected at least 1, found 0",
-            "option `throw` in the script's options: expected `true` or `false`, found the number 7",
+            "unknown option `timeot` in the settings of a client; did you mean `timeout`?",
+            "option `batch` in the settings of a client: expected at least 1, found 0",
+            "option `throw` in the settings of a client: expected `true` or `false`, found the number 7",
         ];
         assert_eq!(errors, expected);
     }
