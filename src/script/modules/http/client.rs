@@ -330,8 +330,11 @@ fn of_client(error: Box<rhai::EvalAltResult>) -> Box<rhai::EvalAltResult> {
 
 /// The names of all settings.
 pub fn settings() -> impl Iterator<Item = &'static str> + Clone {
-    let params = PARAMS.into_iter().filter(|name| *name != "name" && *name != "cookies");
-    OWN.into_iter().chain(params).chain(HttpOptions::names().iter().copied().filter(|name| !PARAMS.contains(name)))
+    // Where files may be written is not a script's to say.
+    let params = PARAMS.iter().copied().filter(|name| *name != "name" && *name != "cookies");
+    OWN.into_iter()
+        .chain(params)
+        .chain(HttpOptions::names().iter().copied().filter(|name| *name != "save_dir" && !PARAMS.contains(name)))
 }
 
 /// Whether there is a setting of this name.
@@ -343,7 +346,11 @@ pub fn is_setting(name: &str) -> bool {
 /// What to say to a setting that there is none of.
 #[must_use]
 pub fn hint(unknown: &str) -> String {
-    match units::nearest(unknown, settings()) {
+    let meant = match unknown {
+        "base" | "url" | "baseUrl" | "baseURL" | "prefix_url" => Some("base_url"),
+        unknown => units::nearest(unknown, settings()),
+    };
+    match meant {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("a client takes {}", settings().collect::<Vec<_>>().join(", ")),
     }

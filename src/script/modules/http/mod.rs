@@ -29,13 +29,16 @@ use crate::script::tracer::Tracer;
 
 mod caches;
 pub mod client;
+mod client_docs;
 mod docs;
 mod request;
 mod response;
 mod retries;
+mod transfer;
 mod verbs;
 
 pub use client::HttpClient;
+pub use client_docs::MODULE as CLIENTS;
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};
 use response::RequestEcho;

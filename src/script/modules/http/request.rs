@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::client::HttpClient;
 use super::retries::Retries;
+use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
 use crate::plan::HttpOptions;
@@ -144,7 +145,7 @@ fn plain(host: &HostContext, method: Method, url: &str) -> ScriptResult<Prepared
 }
 
 /// The parameters that a request takes.
-pub const PARAMS: [&str; 11] = [
+pub const PARAMS: &[&str] = &[
     "name",
     "tags",
     "headers",
@@ -153,9 +154,13 @@ pub const PARAMS: [&str; 11] = [
     "redirects",
     "expected",
     "auth",
-    "discard_body",
     "throws",
     "retries",
+    "response",
+    "discard_body",
+    "max_body",
+    "save_to",
+    "digest",
 ];
 
 /// Applies parameters to a request: over what its client says, where it has one.
@@ -202,16 +207,17 @@ pub(super) fn apply(
             }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
-            "discard_body" => {
-                prepared.request.discard_body =
-                    value.as_bool().map_err(|_| wrong("discard_body", "true or false", &value))?;
+            "response" | "discard_body" | "max_body" | "save_to" | "digest" => {
+                let Some(http) = host.http() else { continue };
+                let options = client.map_or(&http.options, HttpClient::options);
+                transfer::apply(&key, &value, options, &mut prepared.request)?;
             }
             "throw" | "throws" => {
                 prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
             }
             "retries" => prepared.retries = Retries::from_value(&value)?.map(Rc::new),
             unknown => {
-                let near = units::nearest(unknown, PARAMS);
+                let near = units::nearest(unknown, PARAMS.iter().copied());
                 let hint = near.map_or_else(
                     || format!("a request takes {}", PARAMS.join(", ")),
                     |near| format!("did you mean `{near}`?"),
@@ -223,11 +229,11 @@ pub(super) fn apply(
     Ok(())
 }
 
-fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
+pub(super) fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
     host_error(format!("`{name}` must be {wanted}, this is {} `{found}`", found.type_name()))
 }
 
-fn text(name: &str, value: &Dynamic) -> ScriptResult<ImmutableString> {
+pub(super) fn text(name: &str, value: &Dynamic) -> ScriptResult<ImmutableString> {
     value.clone().into_immutable_string().map_err(|_| wrong(name, "a text", value))
 }
 

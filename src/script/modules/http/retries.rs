@@ -6,14 +6,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use ::http::Method;
 use ::http::header::RETRY_AFTER;
+use ::http::{HeaderMap, Method};
 use rhai::{Array, Dynamic, ImmutableString, Map};
 use smallvec::SmallVec;
 
 use super::request::{Prepared, duration, status_range};
 use super::{Response, ScriptResult, make};
-use crate::net::Exchange;
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
 use crate::units;
@@ -143,25 +142,21 @@ impl Retries {
     }
 
     /// Whether what came of an attempt is to be tried again.
-    fn wants(&self, method: &Method, exchange: &Exchange) -> bool {
+    fn wants(&self, method: &Method, status: u16, failed: bool) -> bool {
         if self.methods.as_ref().is_some_and(|methods| !methods.contains(method)) {
             return false;
         }
-        match &exchange.error {
-            Some(_) => self.network,
-            None => self.statuses.iter().any(|&(low, high)| (low..=high).contains(&exchange.status)),
-        }
+        if failed { self.network } else { self.statuses.iter().any(|&(low, high)| (low..=high).contains(&status)) }
     }
 
-    /// How long to wait after attempt `attempt`, the first being 1; `chance` is drawn from 0 to 1.
-    fn wait(&self, attempt: u32, exchange: &Exchange, chance: f64, now_ms: i64) -> Duration {
+    /// How long to wait after attempt `attempt`, the first being 1; `chance` is drawn from 0 to 1, and `asked` is what the
+    /// server wants.
+    fn wait(&self, attempt: u32, asked: Option<Duration>, chance: f64) -> Duration {
         let longest = self.max_delay.as_secs_f64();
         let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
         let wait = (self.delay.as_secs_f64() * self.backoff.powi(exponent)).min(longest);
         let mut wait = wait * (1.0 - self.jitter * chance);
-        if self.respect_retry_after
-            && let Some(asked) = retry_after(exchange, now_ms)
-        {
+        if let Some(asked) = asked.filter(|_| self.respect_retry_after) {
             // Nobody is on time to the millisecond: who comes back early is refused again.
             wait = (asked.as_secs_f64() + wait * 0.1).min(longest);
         }
@@ -170,8 +165,8 @@ impl Retries {
 }
 
 /// What a server asks to wait: seconds, or until a date.
-fn retry_after(exchange: &Exchange, now_ms: i64) -> Option<Duration> {
-    let text = exchange.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+fn retry_after(headers: &HeaderMap, now_ms: i64) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
     }
@@ -204,13 +199,76 @@ pub(super) async fn make_again(host: HostContext, vu: Rc<VuContext>, prepared: P
     let mut attempt = 1;
     loop {
         let response = make(host.clone(), vu.clone(), prepared.clone()).await;
-        if attempt > retries.count || !retries.wants(&prepared.request.method, response.exchange()) {
+        let exchange = response.exchange();
+        let again = retries.wants(&prepared.request.method, exchange.status, exchange.error.is_some());
+        if attempt > retries.count || !again {
             return response.after(attempt);
         }
-        let chance = vu.rng.borrow_mut().f64();
-        let wait = retries.wait(attempt, response.exchange(), chance, jiff::Timestamp::now().as_millisecond());
+        let asked = retry_after(&exchange.headers, jiff::Timestamp::now().as_millisecond());
+        let wait = retries.wait(attempt, asked, vu.rng.borrow_mut().f64());
         drop(response);
         tokio::time::sleep(wait).await;
         attempt += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retries(settings: &str) -> Retries {
+        let value: Dynamic = rhai::Engine::new().eval(settings).unwrap();
+        Retries::from_value(&value).unwrap().unwrap()
+    }
+
+    #[test]
+    fn waits_grow_up_to_a_bound_and_chance_shortens_them() {
+        let retries = retries("#{ delay: 100, backoff: 2, max_delay: 300, jitter: 0.5 }");
+        for (attempt, chance, expected_ms) in
+            [(1, 0.0, 100), (2, 0.0, 200), (3, 0.0, 300), (200, 0.0, 300), (1, 1.0, 50), (2, 0.5, 150)]
+        {
+            let wait = retries.wait(attempt, None, chance);
+            assert_eq!(wait.as_millis(), expected_ms, "attempt {attempt}, chance {chance}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_asks_for_counts_up_to_the_longest_wait() {
+        let lenient = retries("#{ delay: 100, jitter: 0, max_delay: 5000 }");
+        for (asked, expected_ms) in [
+            ("2", 2_010),
+            ("0", 10),
+            ("60", 5_000),
+            ("Thu, 01 Jan 1970 00:00:03 GMT", 2_010),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 10),
+            ("soon", 100),
+        ] {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, asked.parse().unwrap())]);
+            let wait = lenient.wait(1, retry_after(&headers, 1_000), 0.0);
+            assert_eq!(wait.as_millis(), expected_ms, "{asked}");
+        }
+        let deaf = retries("#{ delay: 100, jitter: 0, respect_retry_after: false }");
+        assert_eq!(deaf.wait(1, Some(Duration::from_secs(2)), 0.0).as_millis(), 100);
+    }
+
+    #[test]
+    fn it_is_told_what_is_tried_again() {
+        for (settings, method, status, again) in [
+            ("2", Method::GET, 503, true),
+            ("2", Method::GET, 404, false),
+            ("2", Method::POST, 503, false),
+            ("#{ methods: [\"post\"] }", Method::POST, 503, true),
+            ("#{ methods: [\"post\"] }", Method::GET, 503, false),
+            ("#{ methods: \"all\" }", Method::PATCH, 503, true),
+            ("#{ on: [404, 500..=599] }", Method::GET, 404, true),
+            ("#{ on: [404, 500..=599] }", Method::GET, 429, false),
+            ("#{ on: \"network\" }", Method::GET, 503, false),
+        ] {
+            assert_eq!(retries(settings).wants(&method, status, false), again, "{settings} {method} {status}");
+        }
+        for nothing in ["()", "0", "#{ count: 0 }"] {
+            let value: Dynamic = rhai::Engine::new().eval(nothing).unwrap();
+            assert_eq!(Retries::from_value(&value).unwrap(), None, "{nothing}");
+        }
     }
 }
