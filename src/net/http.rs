@@ -196,6 +196,12 @@ impl Client {
         Self { caller: Rc::new(Caller::new(vu, seed)), ..self }
     }
 
+    /// A client of the VU that the other one is of.
+    #[must_use]
+    pub fn of_vu_of(self, other: &Self) -> Self {
+        Self { caller: other.caller.clone(), ..self }
+    }
+
     /// A client of the same VU with connections of its own, on another network perhaps, that uses this one's jar.
     #[must_use]
     pub fn beside(&self, network: Rc<Network>) -> Self {

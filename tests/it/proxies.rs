@@ -220,3 +220,43 @@ fn the_environments_proxies_are_asked_but_not_for_this_machine() {
     );
     assert!(!ran.stderr.contains("open-sesame"), "{ran}");
 }
+
+#[test]
+fn a_client_has_a_network_of_its_own() {
+    let proxy = Server::start(|request| Reply::ok(request.target()));
+    let server = Server::ok("directly");
+    let script = r#"
+        const options = #{ scenarios: #{ all: #{ executor: "per-vu-iterations", exec: "journey", vus: 2, iterations: 2 } } };
+        const URL = env("BASE") + "/a";
+        const PROXIED = http::client(#{ proxy: env("PROXY") });
+        const BOUND = http::client(#{ local_ips: "127.0.0.7,127.0.0.8", cookies: "none" });
+        const BLOCKED = http::client(#{ block_ips: "127.0.0.1" });
+        fn journey() {
+            check(PROXIED.get(URL), #{ "by the proxy": |r| r.body == URL });
+            check(http::get(URL), #{ "directly": |r| r.body == "directly" });
+            check(BOUND.get(URL), #{ "bound": |r| r.body == "directly" });
+            check(BLOCKED.get(URL), #{ "blocked": |r| r.error_code == 1110 });
+        }
+    "#;
+    let peers = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (listener, seen) = (std::net::TcpListener::bind("127.0.0.1:0").expect("a port"), peers.clone());
+    let base = format!("http://{}", listener.local_addr().expect("an address"));
+    let onward = server.address();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let Ok(peer) = stream.peer_addr() else { continue };
+            seen.lock().expect("no panic").push(peer.ip().to_string());
+            let Ok(target) = std::net::TcpStream::connect(onward) else { continue };
+            let (Ok(mut from), Ok(mut back)) = (stream.try_clone(), target.try_clone()) else { continue };
+            let (mut stream, mut target) = (stream, target);
+            std::thread::spawn(move || std::io::copy(&mut from, &mut target));
+            std::thread::spawn(move || std::io::copy(&mut back, &mut stream));
+        }
+    });
+    let ran = Loadr::script(script).var("BASE", &base).var("PROXY", proxy.address()).run().expect(0);
+    assert_eq!(ran.rate("checks"), (16, 0), "{ran}");
+    let mut peers = peers.lock().expect("no panic").clone();
+    peers.sort();
+    // Each VU keeps its connections: one of its own, one of the client that is bound.
+    assert_eq!(peers, ["127.0.0.1", "127.0.0.1", "127.0.0.7", "127.0.0.8"], "{ran}");
+}
