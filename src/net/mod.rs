@@ -13,16 +13,20 @@ use bytes::Bytes;
 use crate::fault::Fault;
 
 pub mod body;
+pub mod charset;
 mod classify;
 mod connection;
 pub mod cookies;
 pub mod decode;
+mod dial;
 mod dns;
 pub mod headers;
 pub mod http;
 mod http1;
+pub mod intake;
 mod pool;
 mod response;
+pub mod save;
 pub mod tape;
 pub mod target;
 pub mod tls;
@@ -74,6 +78,8 @@ pub struct Exchange {
     pub headers: Headers,
     /// The body as it came, not decompressed; empty when it was discarded.
     pub body: Bytes,
+    /// What is known of the body beyond its bytes, where a digest or a file was asked for.
+    pub taken: Option<Box<intake::Taken>>,
     /// The phases.
     pub timings: Timings,
     /// Whether the connection had served an earlier request.
@@ -82,7 +88,7 @@ pub struct Exchange {
     pub bytes_sent: u64,
     /// Bytes read from the socket for it.
     pub bytes_received: u64,
-    /// The address that was connected to.
+    /// The address that was connected to; none where there was none, as with a Unix socket.
     pub remote: Option<SocketAddr>,
     /// `HTTP/1.1`; none when there was no response.
     pub protocol: Option<&'static str>,
