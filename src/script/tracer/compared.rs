@@ -88,8 +88,11 @@ pub fn operands(asts: &[AST], closure: &str) -> Vec<Operand> {
             sides_of_statement(last, &mut sides);
         }
         sides.truncate(SIDES_MAX);
-        let operand = |Side { expr, expression, wanted }| {
-            Operand { expression, wanted, params: params.clone(), statement: Stmt::Expr(Box::new(expr)) }
+        let operand = |Side { expr, expression, wanted }| Operand {
+            expression,
+            wanted,
+            params: params.clone(),
+            statement: Stmt::Expr(Box::new(expr)),
         };
         return sides.into_iter().map(operand).collect();
     }
