@@ -125,8 +125,12 @@ impl Operand {
         // Where its variables were in the condition's own scope is of no use here: they are found by their names.
         global.always_search_scope = true;
         #[expect(deprecated, reason = "the only evaluation that finds variables by their names")]
-        let found =
-            call.engine().eval_statements_raw(&mut global, &mut Caches::new(), &mut scope, &[self.statement.clone()]);
+        let found = call.engine().eval_statements_raw(
+            &mut global,
+            &mut Caches::new(),
+            &mut scope,
+            std::slice::from_ref(&self.statement),
+        );
         let found = found.ok()?;
         let secret = secret || names_a_secret(&self.expression);
         let found = masked(&found, secret).unwrap_or_else(|| shown(call, &found));
