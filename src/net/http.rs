@@ -22,18 +22,19 @@ use smallvec::SmallVec;
 use url::Url;
 
 use super::body::{Body, Outgoing};
-use super::connection::{Connection, Opening};
+use super::connection::{Connection, Offer, Opening};
 use super::cookies::Jar;
 use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
+use super::http2::{Http2, Next};
 use super::pool::Pool;
 use super::tape::Tape;
 use super::target::{self, Origin, Target, Targets};
 use super::tls::{Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
-use crate::plan::HttpOptions;
+use crate::plan::{HttpOptions, HttpVersion};
 
 /// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults.
 #[derive(Debug)]
@@ -109,6 +110,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// How many redirects to follow; 0 returns the redirect itself; none: the run's default.
     pub redirects: Option<u32>,
+    /// The version of HTTP; none: the run's default.
+    pub version: Option<HttpVersion>,
     /// User and password for basic authentication.
     pub auth: Option<(String, String)>,
     /// Read the body, but do not keep it.
@@ -127,6 +130,7 @@ impl Request {
             body: Body::Empty,
             timeout: None,
             redirects: None,
+            version: None,
             auth: None,
             discard_body: false,
         }
@@ -269,7 +273,9 @@ impl Client {
                 }
             }
         };
-        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin) };
+        let offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
+        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin, offer) };
+        let mut repeated = false;
         loop {
             let body = if hop.request.body.needs_files() {
                 match Box::pin(hop.request.body.open()).await {
@@ -287,7 +293,7 @@ impl Client {
                 None => {
                     let from = *begun.get_or_insert_with(Instant::now);
                     hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
-                    match Box::pin(self.open(hop, origin, &mut exchange)).await {
+                    match Box::pin(self.open(hop, origin, offer, &mut exchange)).await {
                         Ok(connection) => connection,
                         Err(error) => {
                             exchange.timings.blocked = from.elapsed();
@@ -300,7 +306,20 @@ impl Client {
                     }
                 }
             };
-            let Connection::Http1(http) = &mut connection;
+            let http = match &mut connection {
+                Connection::Http1(http) => http,
+                Connection::Http2(http) => {
+                    let next = Box::pin(self.over_http2(http, hop, body, &mut exchange, &mut begun)).await;
+                    if next.again && !repeated {
+                        repeated = true;
+                        exchange.error = None;
+                        begun.get_or_insert_with(Instant::now);
+                        kept = (next.usable && !options.no_connection_reuse).then_some(connection);
+                        continue;
+                    }
+                    return exchange;
+                }
+            };
             exchange.reused = http.is_used();
             let message = self.message(hop, &target, body);
             let answer = http.round_trip(message, &hop.terms, &self.network.scratch).await;
@@ -320,10 +339,79 @@ impl Client {
         }
     }
 
-    async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
+    /// One request over HTTP/2. A connection that can't carry another is forgotten.
+    async fn over_http2(
+        &self,
+        http: &Http2,
+        hop: &Hop,
+        body: Outgoing,
+        exchange: &mut Exchange,
+        begun: &mut Option<Instant>,
+    ) -> Next {
+        let target = &*hop.request.url;
+        let next = match target.uri(hop.request.headers.get(HOST)) {
+            Ok(uri) => http.exchange(uri, self.message(hop, target, body), &hop.terms, exchange, begun).await,
+            Err(error) => {
+                exchange.error = Some(error);
+                tokio::task::yield_now().await;
+                Next { again: false, usable: true }
+            }
+        };
+        if !next.usable {
+            self.pool.forget(http);
+        }
+        next
+    }
+
+    /// Opens a connection. Where it may be one of HTTP/2, one request opens it for all that want it.
+    async fn open(
+        &self,
+        hop: &Hop,
+        origin: &Rc<Origin>,
+        offer: Offer,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, NetError> {
+        let options = &self.network.options;
+        if !offer.http2 || options.no_connection_reuse {
+            return self.open_one(hop, origin, offer, exchange).await;
+        }
+        let _lead = match self.pool.lead(origin) {
+            Ok(lead) => Some(lead),
+            Err(opened) => {
+                let opened = opened.notified();
+                let waited = match hop.terms.deadline {
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), opened).await.is_ok(),
+                    None => {
+                        opened.await;
+                        true
+                    }
+                };
+                if !waited {
+                    return Err(hop.timed_out("while waiting for a connection that another request opens"));
+                }
+                if let Some(connection) = self.pool.take(origin, offer) {
+                    return Ok(connection);
+                }
+                None
+            }
+        };
+        let opened = self.open_one(hop, origin, offer, exchange).await;
+        if let Ok(Connection::Http2(http)) = &opened {
+            self.pool.share(origin, http.clone(), options.batch.max(1) as usize);
+        }
+        opened
+    }
+
+    async fn open_one(
+        &self,
+        hop: &Hop,
+        origin: &Origin,
+        offer: Offer,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, NetError> {
         let opening = Opening::default();
         let network = &*self.network;
-        let connecting = Connection::open(&network.dialer, &network.tls, origin, &opening);
+        let connecting = Connection::open(&network.dialer, &network.tls, origin, offer, &opening);
         let opened = match hop.terms.deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
             None => Ok(connecting.await),

@@ -9,19 +9,18 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, Method};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::body::Outgoing;
 use super::classify;
 use super::response::{Broken, Framing, HEAD_BYTES_MAX, Head, parse_head};
@@ -32,10 +31,10 @@ use crate::fault::Fault;
 const READ_BYTES: usize = 64 * 1024;
 
 /// How many `1xx` responses may come before the final one.
-const INFORMATIONAL_MAX: u32 = 16;
+pub(super) const INFORMATIONAL_MAX: u32 = 16;
 
 /// How much room is made at once for a body whose length is declared: more only as it arrives.
-const BODY_ROOM_MAX: u64 = 1024 * 1024;
+pub(super) const BODY_ROOM_MAX: u64 = 1024 * 1024;
 
 /// The buffers that all connections of a worker read into and write from.
 #[derive(Debug)]
@@ -485,40 +484,4 @@ fn keep(body: &mut BytesMut, data: &[u8], terms: &Terms) -> Result<(), Broken> {
 
 fn too_large(terms: &Terms) -> Broken {
     Broken { fault: Fault::BODY_TOO_LARGE, why: format!("the body is longer than {} bytes", terms.max_body) }
-}
-
-/// A timer that is set once and then left alone: it is not moved for each request, but looked at when it goes off, and
-/// set anew then if its time has not come. A VU that makes a thousand requests a second touches it once a minute.
-#[derive(Default)]
-struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Whom it wakes.
-    waker: Option<Waker>,
-}
-
-impl Alarm {
-    /// Whether the deadline has passed; if not, `cx` is woken when it has.
-    fn is_due(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        loop {
-            if sleep.is_elapsed() {
-                if tokio::time::Instant::now() >= deadline {
-                    return true;
-                }
-                sleep.as_mut().reset(deadline);
-                self.waker = None;
-            } else if sleep.deadline() > deadline {
-                sleep.as_mut().reset(deadline);
-                self.waker = None;
-            }
-            if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                return false;
-            }
-            if sleep.as_mut().poll(cx).is_pending() {
-                self.waker = Some(cx.waker().clone());
-                return false;
-            }
-        }
-    }
 }

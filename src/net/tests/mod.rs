@@ -18,6 +18,7 @@ use super::tls::TlsRoots;
 use crate::plan::HttpOptions;
 
 mod failures;
+mod http2;
 mod redirects;
 mod requests;
 mod secure;
@@ -229,6 +230,7 @@ fn options() -> HttpOptions {
         timeout: Duration::from_secs(60),
         max_redirects: 10,
         user_agent: "loadr/test".into(),
+        http_version: crate::plan::HttpVersion::Http1,
         insecure_skip_tls_verify: false,
         no_cookies_reset: false,
         no_connection_reuse: false,

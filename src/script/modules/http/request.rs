@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::net;
 use crate::net::body::{Body, Multipart};
+use crate::plan::HttpVersion;
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -117,8 +118,19 @@ pub fn prepare(
 }
 
 /// The parameters that a request takes.
-pub const PARAMS: [&str; 10] =
-    ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throws"];
+pub const PARAMS: [&str; 11] = [
+    "name",
+    "tags",
+    "headers",
+    "cookies",
+    "timeout",
+    "redirects",
+    "http_version",
+    "expected",
+    "auth",
+    "discard_body",
+    "throws",
+];
 
 fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
     for (key, value) in params {
@@ -144,6 +156,11 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
                     return Err(wrong("redirects", "a number from 0", &value));
                 };
                 prepared.request.redirects = Some(wanted);
+            }
+            "http_version" => {
+                let named = value.read_lock::<ImmutableString>().and_then(|text| HttpVersion::named(&text));
+                let wanted = || wrong("http_version", "one of `auto`, `1.1`, `2`, `h2c`", &value);
+                prepared.request.version = Some(named.ok_or_else(wanted)?);
             }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
