@@ -35,6 +35,8 @@ struct Stored {
 pub struct Jar {
     /// In the order in which they were first set.
     cookies: Vec<Stored>,
+    /// Whether it takes none.
+    closed: bool,
 }
 
 impl Jar {
@@ -42,6 +44,12 @@ impl Jar {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A jar that accepts no cookie.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self { closed: true, ..Self::default() }
     }
 
     /// Whether it holds nothing.
@@ -144,6 +152,9 @@ impl Jar {
     }
 
     fn insert(&mut self, cookie: Stored, now_s: Option<i64>) -> bool {
+        if self.closed {
+            return false;
+        }
         let same =
             |known: &Stored| known.name == cookie.name && known.domain == cookie.domain && known.path == cookie.path;
         let place = self.cookies.iter().position(same);

@@ -28,6 +28,7 @@ use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::http2::{Http2, Next};
+use super::intake::{Algorithm, Intake};
 use super::pool::Pool;
 use super::tape::Tape;
 use super::target::{self, Origin, Target, Targets};
@@ -36,14 +37,16 @@ use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
 use crate::plan::{HttpOptions, HttpVersion};
 
-/// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults.
+/// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults. A worker has
+/// one for the run's options, and one more for each set of options that its clients have ([`Network::derived`]).
 #[derive(Debug)]
 pub struct Network {
     options: HttpOptions,
-    dialer: Dialer,
-    tls: Tls,
-    targets: RefCell<Targets>,
-    scratch: Scratch,
+    roots: Arc<TlsRoots>,
+    dialer: Rc<Dialer>,
+    tls: Rc<Tls>,
+    targets: Rc<RefCell<Targets>>,
+    scratch: Rc<Scratch>,
     /// Records answers, or gives them; none under load.
     tape: Option<Arc<Tape>>,
 }
@@ -58,13 +61,38 @@ impl Network {
     /// The same, with a tape that records its answers or gives them.
     #[must_use]
     pub fn taped(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>) -> Rc<Self> {
+        Self::build(options, roots, tape, None)
+    }
+
+    /// A network with other options on the same worker. What both would have alike is one and the same: buffers and trusted
+    /// roots always; names, the TLS configuration and parsed URLs where the options about them are equal.
+    #[must_use]
+    pub fn derived(&self, options: &HttpOptions) -> Rc<Self> {
+        Self::build(options, self.roots.clone(), self.tape.clone(), Some(self))
+    }
+
+    fn build(options: &HttpOptions, roots: Arc<TlsRoots>, tape: Option<Arc<Tape>>, beside: Option<&Self>) -> Rc<Self> {
+        // A part that depends on one more option compares it here, too.
+        let like = |is_same: fn(&HttpOptions, &HttpOptions) -> bool| {
+            beside.filter(|network| is_same(&network.options, options))
+        };
         Rc::new(Self {
-            tape,
-            dialer: Dialer::new(options),
-            tls: Tls::new(roots, options.insecure_skip_tls_verify),
-            targets: RefCell::new(Targets::new(&options.user_agent)),
-            scratch: Scratch::default(),
+            dialer: match like(|one, other| one.hosts == other.hosts) {
+                Some(network) => network.dialer.clone(),
+                None => Rc::new(Dialer::new(options)),
+            },
+            tls: match like(|one, other| one.insecure_skip_tls_verify == other.insecure_skip_tls_verify) {
+                Some(network) => network.tls.clone(),
+                None => Rc::new(Tls::new(roots.clone(), options.insecure_skip_tls_verify)),
+            },
+            targets: match like(|one, other| one.user_agent == other.user_agent) {
+                Some(network) => network.targets.clone(),
+                None => Rc::new(RefCell::new(Targets::new(&options.user_agent))),
+            },
+            scratch: beside.map_or_else(Rc::default, |network| network.scratch.clone()),
             options: options.clone(),
+            roots,
+            tape,
         })
     }
 
@@ -114,8 +142,13 @@ pub struct Request {
     pub version: Option<HttpVersion>,
     /// User and password for basic authentication.
     pub auth: Option<(String, String)>,
-    /// Read the body, but do not keep it.
-    pub discard_body: bool,
+    /// What becomes of the response's body; none: it is kept or discarded by the run's default.
+    pub intake: Option<Intake>,
+    /// The digest to make of the body.
+    pub digest: Option<Algorithm>,
+    /// The most bytes that the body may have, also where it is not kept; none: the run's default for bodies that are kept,
+    /// and no limit for others.
+    pub max_body: Option<u64>,
 }
 
 impl Request {
@@ -132,7 +165,9 @@ impl Request {
             redirects: None,
             version: None,
             auth: None,
-            discard_body: false,
+            intake: None,
+            digest: None,
+            max_body: None,
         }
     }
 }
@@ -142,14 +177,28 @@ impl Request {
 pub struct Client {
     network: Rc<Network>,
     pool: Pool,
-    jar: RefCell<Jar>,
+    jar: Rc<RefCell<Jar>>,
+    /// Whether the jar is another client's, who sees to it.
+    is_jar_lent: bool,
 }
 
 impl Client {
     /// A client without connections and cookies.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: RefCell::default() }
+        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false }
+    }
+
+    /// A client with connections of its own, on another network perhaps, that uses this one's jar.
+    #[must_use]
+    pub fn beside(&self, network: Rc<Network>) -> Self {
+        Self { network, pool: Pool::default(), jar: self.jar.clone(), is_jar_lent: true }
+    }
+
+    /// A client that keeps and sends no cookies but those of a single request.
+    #[must_use]
+    pub fn without_cookies(network: Rc<Network>) -> Self {
+        Self { network, pool: Pool::default(), jar: Rc::new(RefCell::new(Jar::closed())), is_jar_lent: false }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -160,13 +209,13 @@ impl Client {
 
     /// The cookie jar.
     #[must_use]
-    pub fn cookies(&self) -> &RefCell<Jar> {
+    pub fn cookies(&self) -> &Rc<RefCell<Jar>> {
         &self.jar
     }
 
     /// Ends an iteration: empties the jar and closes connections as the options say.
     pub fn end_iteration(&self) {
-        if !self.network.options.no_cookies_reset {
+        if !self.network.options.no_cookies_reset && !self.is_jar_lent {
             self.jar.borrow_mut().clear();
         }
         if self.network.options.no_vu_connection_reuse {
@@ -186,8 +235,14 @@ impl Client {
             terms: Terms {
                 deadline: None,
                 timeout: request.timeout.unwrap_or(options.timeout),
-                discard_body: request.discard_body || options.discard_response_bodies,
-                max_body: options.max_body,
+                intake: match &request.intake {
+                    Some(intake) => intake.clone(),
+                    None if options.discard_response_bodies => Intake::Discard,
+                    None => Intake::Keep,
+                },
+                digest: request.digest,
+                max_body: request.max_body.unwrap_or(options.max_body),
+                max_passing: request.max_body.unwrap_or(u64::MAX),
             },
             request,
             same_origin: true,
@@ -537,6 +592,7 @@ impl Exchange {
             status: 0,
             headers: Headers::default(),
             body: Bytes::new(),
+            taken: None,
             timings: Timings::default(),
             reused: false,
             bytes_sent: 0,
@@ -569,6 +625,7 @@ impl Exchange {
             self.protocol = Some(if head.old { "HTTP/1.0" } else { "HTTP/1.1" });
         }
         self.body = answer.body;
+        self.taken = answer.taken;
         self.error = answer.failure.map(|failure| NetError {
             fault: failure.fault,
             detail: format!("{} `{}` failed: {}", self.method, self.url, failure.why),

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 
 mod alarm;
 pub mod body;
+pub mod charset;
 mod classify;
 mod connection;
 pub mod cookies;
@@ -24,8 +25,10 @@ pub mod headers;
 pub mod http;
 mod http1;
 mod http2;
+pub mod intake;
 mod pool;
 mod response;
+pub mod save;
 pub mod tape;
 pub mod target;
 pub mod tls;
@@ -77,6 +80,8 @@ pub struct Exchange {
     pub headers: Headers,
     /// The body as it came, not decompressed; empty when it was discarded.
     pub body: Bytes,
+    /// What is known of the body beyond its bytes, where a digest or a file was asked for.
+    pub taken: Option<Box<intake::Taken>>,
     /// The phases.
     pub timings: Timings,
     /// Whether the connection had served an earlier request.

@@ -13,6 +13,7 @@ use std::cell::OnceCell;
 
 use bytes::Bytes;
 use rhai::{Array, Dynamic, INT};
+use serde_json::Value;
 
 use super::json_path::{JsonPath, Segment};
 pub use super::json_scan::{DEPTH_MAX, JsonError};
@@ -23,13 +24,15 @@ use super::json_scan::{ESCAPED, Node, scan};
 pub struct LazyJson {
     text: Bytes,
     index: OnceCell<Result<Vec<Node>, JsonError>>,
+    /// The text as a tree; made for queries alone.
+    tree: OnceCell<Value>,
 }
 
 impl LazyJson {
     /// A text that nobody has looked at yet.
     #[must_use]
     pub fn new(text: Bytes) -> Self {
-        Self { text, index: OnceCell::new() }
+        Self { text, index: OnceCell::new(), tree: OnceCell::new() }
     }
 
     /// The value at the end of a path, or nothing when the path leads nowhere. JSON's `null` is `()`.
@@ -80,6 +83,16 @@ impl LazyJson {
     /// When the text is not JSON.
     pub fn value(&self) -> Result<Dynamic, JsonError> {
         Ok(self.reader()?.value(0))
+    }
+
+    /// The text as a tree. The first look makes it, the further ones share it.
+    ///
+    /// # Errors
+    /// When the text is not JSON.
+    pub fn tree(&self) -> Result<&Value, JsonError> {
+        // The scan finds the same faults in the same words as for paths, and bounds the depth.
+        self.reader()?;
+        Ok(self.tree.get_or_init(|| serde_json::from_slice(&self.text).unwrap_or_default()))
     }
 
     /// The text.
@@ -339,11 +352,11 @@ mod tests {
         let mut valid = 0;
         for _ in 0..20_000 {
             let text: String = (0..rng.usize(1..7)).map(|_| pieces[rng.usize(..pieces.len())]).collect();
-            let theirs = serde_json::from_str::<serde_json::Value>(&text).ok();
+            let theirs = serde_json::from_str::<Value>(&text).ok();
             let ours = json(&text).value().ok().map(|value| stringify(value, false).unwrap());
             assert_eq!(ours.is_some(), theirs.is_some(), "{text}");
             if let (Some(ours), Some(theirs)) = (ours, theirs) {
-                assert_eq!(serde_json::from_str::<serde_json::Value>(&ours).unwrap(), theirs, "{text}");
+                assert_eq!(serde_json::from_str::<Value>(&ours).unwrap(), theirs, "{text}");
                 valid += 1;
             }
         }

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod error;
 pub mod host;
 pub mod json_path;
+pub mod json_query;
 pub mod json_scan;
 pub mod json_value;
 pub mod lazy_json;

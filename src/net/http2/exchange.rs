@@ -29,8 +29,20 @@ impl Http2 {
         begun: &mut Option<Instant>,
     ) -> Next {
         exchange.reused = self.use_again();
-        let Outcome { status, headers, body, failure, refused, unsent, usable, moved, queued, first_write, bytes } =
-            self.round_trip(uri, message, terms).await;
+        let Outcome {
+            status,
+            headers,
+            body,
+            taken,
+            failure,
+            refused,
+            unsent,
+            usable,
+            moved,
+            queued,
+            first_write,
+            bytes,
+        } = self.round_trip(uri, message, terms).await;
         *begun = begun.or(queued);
         exchange.timings.sending = moved.sending;
         exchange.timings.waiting = moved.waiting;
@@ -49,6 +61,7 @@ impl Http2 {
             exchange.protocol = Some("HTTP/2.0");
         }
         exchange.body = body;
+        exchange.taken = taken;
         let stale = failure.as_ref().is_some_and(|failure| {
             [Fault::CLOSED_BEFORE_RESPONSE, Fault::TCP_RESET, Fault::TCP_BROKEN_PIPE].contains(&failure.fault)
         });

@@ -10,23 +10,25 @@ use ::h2::client::ResponseFuture;
 use ::h2::{Reason, RecvStream, SendStream};
 use ::http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, SET_COOKIE, TE, TRANSFER_ENCODING, UPGRADE};
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{ALARMS_KEPT, Http2, Shared, Stamp};
 use crate::fault::{Fault, Http2Failure};
 use crate::net::body::Outgoing;
 use crate::net::headers::Headers;
-use crate::net::http1::{BODY_ROOM_MAX, INFORMATIONAL_MAX, Message, Terms};
+use crate::net::http1::{INFORMATIONAL_MAX, Message, Terms};
+use crate::net::intake::{Flow, Taken, Taking};
 use crate::net::response::{Broken, HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::net::wire::Moved;
 
 /// What came of a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outcome {
     /// The status; 0 when there was no response.
     pub(super) status: u16,
     pub(super) headers: Headers,
     pub(super) body: Bytes,
+    pub(super) taken: Option<Box<Taken>>,
     pub(super) failure: Option<Broken>,
     /// Whether the server has certainly not acted on it, by HTTP/2's own rules: it may be made once more.
     pub(super) refused: bool,
@@ -48,11 +50,11 @@ impl Http2 {
     pub(super) async fn round_trip(&self, uri: Uri, message: Message<'_>, terms: &Terms) -> Outcome {
         let shared = &*self.0;
         let flight = Flight::begin(shared);
-        let progress = Progress::default();
+        let progress = Progress::new(terms);
         let mut alarm = shared.alarms.borrow_mut().pop().unwrap_or_default();
         let mut deadline = terms.deadline;
         let failed = {
-            let mut work = pin!(work(&flight, uri, message, terms, &progress));
+            let mut work = pin!(work(&flight, uri, message, &progress));
             std::future::poll_fn(|cx| {
                 if let Poll::Ready(result) = work.as_mut().poll(cx) {
                     return Poll::Ready(result.err());
@@ -87,6 +89,12 @@ impl Failed {
     }
 }
 
+impl From<Broken> for Failed {
+    fn from(Broken { fault, why }: Broken) -> Self {
+        Self::of(fault, why)
+    }
+}
+
 /// A request that is counted as under way on its connection.
 struct Flight<'a> {
     shared: &'a Shared,
@@ -115,7 +123,7 @@ impl<'a> Flight<'a> {
     }
 
     /// Waits until the server takes one more request at once.
-    async fn wait_for_room(&self, progress: &Progress) {
+    async fn wait_for_room(&self, progress: &Progress<'_>) {
         let shared = self.shared;
         while shared.streams.get() >= shared.sender.current_max_send_streams() && !shared.track.ended.get() {
             progress.doing.set(Doing::Queueing);
@@ -143,16 +151,17 @@ impl<'a> Flight<'a> {
         (moved.0 - left.0, moved.1 - left.1)
     }
 
-    fn end(self, progress: Progress, failed: Option<Failed>) -> Outcome {
+    fn end(self, progress: Progress<'_>, failed: Option<Failed>) -> Outcome {
         let Stamp { first, last } = self.stamp();
         let ended = failed.is_some().then(Instant::now);
-        let keep_body = failed.as_ref().is_none_or(|failed| failed.broken.fault != Fault::BODY_TOO_LARGE);
+        let (body, taken) = progress.taking.into_inner().taken(failed.as_ref().map(|failed| failed.broken.fault));
         let fatal = failed.as_ref().is_some_and(|failed| failed.fatal);
-        let (status, headers) = progress.head.take().unwrap_or_default();
+        let (status, headers) = progress.head.borrow_mut().take().unwrap_or_default();
         Outcome {
             status,
             headers,
-            body: if keep_body { progress.body.take().freeze() } else { Bytes::new() },
+            body,
+            taken,
             refused: failed.as_ref().is_some_and(|failed| failed.refused),
             unsent: last.is_none(),
             usable: !fatal && !self.shared.track.ended.get(),
@@ -164,7 +173,7 @@ impl<'a> Flight<'a> {
         }
     }
 
-    fn failed(&self, error: &::h2::Error, progress: &Progress) -> Failed {
+    fn failed(&self, error: &::h2::Error, progress: &Progress<'_>) -> Failed {
         let shared = self.shared;
         let answered = progress.head.borrow().is_some();
         if error.is_io() {
@@ -202,7 +211,7 @@ impl<'a> Flight<'a> {
     }
 
     /// What the server sent is no response; `h2` has reset the stream and does not say why.
-    fn malformed(&self, progress: &Progress) -> Failed {
+    fn malformed(&self, progress: &Progress<'_>) -> Failed {
         match progress.length.get() {
             // Data beyond the length is not given to us, so what came does not say which of the two it is.
             Some(length) => {
@@ -243,13 +252,12 @@ impl<F: FnMut()> Drop for Defer<F> {
 }
 
 /// How far a request has come.
-#[derive(Default)]
-struct Progress {
+struct Progress<'a> {
     doing: Cell<Doing>,
     head: RefCell<Option<(u16, Headers)>>,
     /// What `content-length` says.
     length: Cell<Option<u64>>,
-    body: RefCell<BytesMut>,
+    taking: RefCell<Taking<'a>>,
     first_read: Cell<Option<Instant>>,
     last_read: Cell<Option<Instant>>,
     /// How many `1xx` responses came.
@@ -268,7 +276,20 @@ enum Doing {
     Receiving,
 }
 
-impl Progress {
+impl<'a> Progress<'a> {
+    fn new(terms: &'a Terms) -> Self {
+        Self {
+            doing: Cell::default(),
+            head: RefCell::default(),
+            length: Cell::default(),
+            taking: RefCell::new(Taking::new(terms)),
+            first_read: Cell::default(),
+            last_read: Cell::default(),
+            informational: Cell::default(),
+            queued: Cell::default(),
+        }
+    }
+
     fn doing(&self) -> &'static str {
         match self.doing.get() {
             Doing::Queueing => "while waiting for other requests on the same connection",
@@ -332,13 +353,7 @@ fn headers(message: &Message<'_>) -> HeaderMap {
     headers
 }
 
-async fn work(
-    flight: &Flight<'_>,
-    uri: Uri,
-    message: Message<'_>,
-    terms: &Terms,
-    progress: &Progress,
-) -> Result<(), Failed> {
+async fn work(flight: &Flight<'_>, uri: Uri, message: Message<'_>, progress: &Progress<'_>) -> Result<(), Failed> {
     let shared = flight.shared;
     flight.wait_for_room(progress).await;
     let mut request = Request::new(());
@@ -370,7 +385,7 @@ async fn work(
                 Poll::Pending => {}
             }
         }
-        reading.poll(cx, message.method, flight, terms, progress)
+        reading.poll(cx, message.method, flight, progress)
     })
     .await
 }
@@ -438,8 +453,7 @@ impl Reading {
         cx: &mut Context<'_>,
         method: &Method,
         flight: &Flight<'_>,
-        terms: &Terms,
-        progress: &Progress,
+        progress: &Progress<'_>,
     ) -> Poll<Result<(), Failed>> {
         let failed = |error: ::h2::Error| flight.failed(&error, progress);
         loop {
@@ -462,29 +476,34 @@ impl Reading {
                         return Poll::Ready(Err(Failed::of(Fault::HEADERS_TOO_LARGE, why)));
                     }
                     let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+                    let length = length.filter(|_| *method != Method::HEAD);
+                    progress.length.set(length);
+                    let status = head.status.as_u16();
                     let sets_cookies = head.headers.contains_key(SET_COOKIE);
-                    *progress.head.borrow_mut() = Some((head.status.as_u16(), Headers::of(head.headers, sets_cookies)));
-                    if let Some(length) = length.filter(|_| *method != Method::HEAD) {
-                        progress.length.set(Some(length));
-                        if !terms.discard_body {
-                            if length > terms.max_body {
-                                return Poll::Ready(Err(too_large(terms)));
-                            }
-                            progress.body.borrow_mut().reserve(length.min(BODY_ROOM_MAX) as usize);
-                        }
-                    }
+                    let headers = Headers::of(head.headers, sets_cookies);
+                    let begun = progress.taking.borrow_mut().begin(status, &headers, length);
+                    *progress.head.borrow_mut() = Some((status, headers));
+                    begun.map_err(Failed::from)?;
                     *self = Self::Body(body);
                 }
                 Self::Body(stream) => {
                     if stream.is_end_stream() {
-                        break;
+                        *self = Self::Ended;
+                        continue;
+                    }
+                    if ready!(progress.taking.borrow_mut().poll_ready(cx)).map_err(Failed::from)? == Flow::Enough {
+                        *self = Self::Ended;
+                        continue;
                     }
                     match ready!(stream.poll_data(cx)) {
                         Some(Ok(data)) => {
                             // Only a stream that is over does not take it.
                             let _ = stream.flow_control().release_capacity(data.len());
                             flight.carried(0, data.len());
-                            keep(&data, terms, progress)?;
+                            let flow = progress.taking.borrow_mut().take(&data).map_err(Failed::from)?;
+                            if flow == Flow::Enough {
+                                *self = Self::Ended;
+                            }
                         }
                         Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                         None => {
@@ -495,28 +514,16 @@ impl Reading {
                 }
                 Self::Trailers(stream) => {
                     ready!(stream.poll_trailers(cx)).map_err(failed)?;
-                    break;
+                    *self = Self::Ended;
                 }
-                Self::Ended => break,
+                Self::Ended => {
+                    // The body may have to be written to the end; that is no time of the target's.
+                    if progress.last_read.get().is_none() {
+                        progress.last_read.set(flight.shared.track.meter.last_read());
+                    }
+                    return progress.taking.borrow_mut().poll_finish(cx).map_err(Failed::from);
+                }
             }
         }
-        progress.last_read.set(flight.shared.track.meter.last_read());
-        Poll::Ready(Ok(()))
     }
-}
-
-fn keep(data: &Bytes, terms: &Terms, progress: &Progress) -> Result<(), Failed> {
-    if terms.discard_body {
-        return Ok(());
-    }
-    let mut body = progress.body.borrow_mut();
-    if (body.len() + data.len()) as u64 > terms.max_body {
-        return Err(too_large(terms));
-    }
-    body.extend_from_slice(data.chunk());
-    Ok(())
-}
-
-fn too_large(terms: &Terms) -> Failed {
-    Failed::of(Fault::BODY_TOO_LARGE, format!("the body is longer than {} bytes", terms.max_body))
 }

@@ -13,7 +13,6 @@ use super::secure::certificate;
 use super::*;
 use crate::fault::Fault;
 use crate::net::body::Body;
-use crate::plan::HttpVersion;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -242,7 +241,8 @@ async fn large_bodies_pass_both_ways() {
         asked.body = Body::from("x".repeat(1_001));
         let exchange = send(&strict, asked.clone()).await.remove(0);
         assert_eq!((exchange.error.unwrap().fault, exchange.body.len()), (Fault::BODY_TOO_LARGE, 0));
-        asked.discard_body = true;
+        asked.intake = Some(crate::net::intake::Intake::Discard);
+        asked.max_body = None;
         let exchange = send(&strict, asked).await.remove(0);
         assert_eq!((exchange.error, exchange.body.len()), (None, 0));
         assert_eq!(server.connections(), 2, "a body that is too large costs its stream, not the connection");

@@ -1,6 +1,5 @@
 //! Tests of the client against servers that write raw bytes, misbehave as told, and record what arrived.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -15,8 +14,9 @@ use tokio::sync::Notify;
 use super::Exchange;
 use super::http::{Client, Network, Request};
 use super::tls::TlsRoots;
-use crate::plan::HttpOptions;
+use crate::plan::{HttpOptions, HttpVersion};
 
+mod clients;
 mod failures;
 mod http2;
 mod redirects;
@@ -230,18 +230,9 @@ fn options() -> HttpOptions {
         timeout: Duration::from_secs(60),
         max_redirects: 10,
         user_agent: "loadr/test".into(),
-        http_version: crate::plan::HttpVersion::Http1,
-        insecure_skip_tls_verify: false,
-        no_cookies_reset: false,
-        no_connection_reuse: false,
-        no_vu_connection_reuse: false,
-        discard_response_bodies: false,
+        http_version: HttpVersion::Http1,
         max_body: 1_000_000,
-        batch: 20,
-        batch_per_host: 6,
-        hosts: BTreeMap::new(),
-        throw: false,
-        trace_context: false,
+        ..HttpOptions::default()
     }
 }
 

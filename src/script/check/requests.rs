@@ -6,7 +6,7 @@ use super::evident::Type;
 use super::flow::start;
 use super::rules;
 use super::walk::Walker;
-use crate::script::json_path::JsonPath;
+use crate::script::json_query::JsonQuery;
 use crate::script::modules::http::PARAMS;
 use crate::script::names;
 use crate::units;
@@ -36,7 +36,7 @@ impl Walker<'_> {
             | "regex::split" => {
                 text(1).into_iter().for_each(|(pattern, at)| self.pattern(&pattern, at));
             }
-            "json::get" => self.json_path(call.args.get(1)),
+            "json::get" | "json::query" => self.json_path(call.args.get(1)),
             _ => {}
         }
     }
@@ -57,7 +57,7 @@ impl Walker<'_> {
                 if known == "throw" || PARAMS.contains(&known) {
                     continue;
                 }
-                let hint = match units::nearest(known, PARAMS) {
+                let hint = match units::nearest(known, PARAMS.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("a request takes {}", PARAMS.join(", ")),
                 };
@@ -239,7 +239,7 @@ impl Walker<'_> {
     /// A JSON path, where it is written out.
     pub(super) fn json_path(&mut self, path: Option<&Expr>) {
         if let Some(Expr::StringConstant(text, position)) = path
-            && let Err(error) = JsonPath::parse(text)
+            && let Err(error) = JsonQuery::parse(text)
         {
             self.report(rules::INVALID_PATH, *position, error.to_string());
         }

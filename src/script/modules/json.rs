@@ -1,5 +1,7 @@
 //! JSON texts and script values. Responses have `res.json(path)`; this is for everything else.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use rhai::{Dynamic, Engine, ImmutableString, Module};
 
@@ -8,7 +10,7 @@ use super::{FunctionDoc, HostModule, HostResult, define};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
-use crate::script::json_path::{JsonPath, JsonPathError};
+use crate::script::json_query::{JsonQuery, JsonQueryError};
 use crate::script::json_value::stringify;
 use crate::script::lazy_json::{JsonError, LazyJson};
 use crate::script::worker_cache::WorkerCache;
@@ -53,8 +55,25 @@ const DOCS: &[FunctionDoc] = &[
         ",
     },
     FunctionDoc {
+        signature: "json::query(source, query) -> value",
+        summary: "What a JSONPath query (RFC 9535) finds: `$..book[?@.price < 10].title`. One that names a single place, such as `$.user.name`, gives its value or `()`; any other gives an array of all that fit, empty where none does. Members of objects are gone through in alphabetical order.",
+        parameters: &[("source", "a JSON text, a blob with one, or a value"), ("query", "begins with `$`")],
+        errors: "when the text is not JSON, or the query is not one",
+        example: "
+            let text = `{\"items\": [{\"id\": 1, \"price\": 5}, {\"id\": 2, \"price\": 15}], \"price\": 20}`;
+            assert_eq(json::query(text, \"$.items[?@.price < 10].id\"), [1]);
+            assert_eq(json::query(text, \"$..price\"), [20, 5, 15]);
+            assert_eq(json::query(text, \"$.items[0].id\"), 1);
+            assert_eq(json::query(text, \"$.nothing\"), ());
+            assert_eq(json::query(text, \"$.nothing[*]\"), []);
+            assert_eq(json::query(#{ tags: [\"new\", \"red\"] }, \"$.tags[?@ == 'red']\"), [\"red\"]);
+            assert_error(|| json::query(text, \"$.items[?\"), \"is not a JSONPath query\");
+            assert_error(|| json::query(text, \"items\"), \"begins with `$`\");
+        ",
+    },
+    FunctionDoc {
         signature: "json::get(source, path) -> value",
-        summary: "One field, found by a path: `user.name`, `items[0].price`, `items[-1]`, `items.#` (how many), `items.#.id` (of each), `[\"a key\"]`.",
+        summary: "One field, found by a path: `user.name`, `items[0].price`, `items[-1]`, `items.#` (how many), `items.#.id` (of each), `[\"a key\"]`. A path that begins with `$` is a JSONPath query, as `json::query` takes it.",
         parameters: &[("source", "a JSON text, a blob with one, or a value"), ("path", "where the field is")],
         errors: "when the text is not JSON, or the path is not one; a path that leads nowhere gives `()`",
         example: "
@@ -70,9 +89,9 @@ const DOCS: &[FunctionDoc] = &[
     },
 ];
 
-/// A worker's parsed paths, for `json::get` and `res.json`.
+/// A worker's parsed paths and queries, for `json::get` and `res.json`.
 #[derive(Debug)]
-pub struct JsonPaths(WorkerCache<JsonPath>);
+pub struct JsonPaths(WorkerCache<JsonQuery>);
 
 impl Default for JsonPaths {
     fn default() -> Self {
@@ -81,17 +100,37 @@ impl Default for JsonPaths {
 }
 
 impl JsonPaths {
-    /// The value at a path of a text, or `()` when the path leads nowhere.
+    /// The value at a path of a text, or `()` when the path leads nowhere; of a query that may find several an array.
     ///
     /// # Errors
     /// When the path is not one, or the text is not JSON.
     pub fn get(&self, text: &LazyJson, path: &str) -> HostResult<Dynamic> {
-        let path = self.0.get_or_make(path, JsonPath::parse).map_err(path_error)?;
-        on_worker_stack(|| text.get(&path)).map(Option::unwrap_or_default).map_err(json_error)
+        self.find(text, path, json_error)
+    }
+
+    /// The same, where the caller says what is wrong with its text.
+    ///
+    /// # Errors
+    /// When the path is not one, or the text is not JSON.
+    pub fn find(
+        &self,
+        text: &LazyJson,
+        path: &str,
+        fault: impl FnOnce(JsonError) -> Box<rhai::EvalAltResult>,
+    ) -> HostResult<Dynamic> {
+        let path = match self.0.get_or_make(path, |text| match text.starts_with('$') {
+            // What reads queries goes deeper into its stack than a virtual user has.
+            true => on_worker_stack(|| JsonQuery::parse(text)),
+            false => JsonQuery::parse(text),
+        }) {
+            Ok(path) => path,
+            Err(error) => return Err(path_error(error)),
+        };
+        on_worker_stack(|| path.find(text)).map(Option::unwrap_or_default).map_err(fault)
     }
 }
 
-fn path_error(error: JsonPathError) -> Box<rhai::EvalAltResult> {
+fn path_error(error: JsonQueryError) -> Box<rhai::EvalAltResult> {
     host_error(error.to_string())
 }
 
@@ -104,8 +143,15 @@ fn register(engine: &mut Engine, _: &HostContext) {
     define(&mut module, "parse", parse);
     define(&mut module, "stringify", |value: Dynamic| write(value, false));
     define(&mut module, "stringify", write);
-    let paths = JsonPaths::default();
-    define(&mut module, "get", move |source: Dynamic, path: ImmutableString| get(&paths, source, &path));
+    let paths = Rc::new(JsonPaths::default());
+    let queries = Rc::clone(&paths);
+    define(&mut module, "get", move |source: Dynamic, path: ImmutableString| get(&paths, source, &path, "json::get"));
+    define(&mut module, "query", move |source: Dynamic, query: ImmutableString| {
+        if !query.starts_with('$') {
+            return Err(host_error(format!("a JSONPath query begins with `$`, this is `{query}`: write `$.{query}`")));
+        }
+        get(&queries, source, &query, "json::query")
+    });
     engine.register_static_module(MODULE.name, module.into());
 }
 
@@ -120,13 +166,13 @@ fn write(value: Dynamic, pretty: bool) -> HostResult<ImmutableString> {
         .map_err(|error| host_error(format!("`json::stringify`: {error}")))
 }
 
-fn get(paths: &JsonPaths, source: Dynamic, path: &str) -> HostResult<Dynamic> {
+fn get(paths: &JsonPaths, source: Dynamic, path: &str, function: &str) -> HostResult<Dynamic> {
     let text = if source.is_string() || source.is_blob() {
-        text_of(source, "json::get", "source")?
+        text_of(source, function, "source")?
     } else {
         // By way of its text, so that a path means the same wherever the value comes from.
         let text = on_worker_stack(|| stringify(source, false))
-            .map_err(|error| host_error(format!("`json::get`: {error}")))?;
+            .map_err(|error| host_error(format!("`{function}`: {error}")))?;
         LazyJson::new(text.into())
     };
     paths.get(&text, path)

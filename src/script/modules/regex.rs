@@ -178,6 +178,28 @@ impl Patterns {
         on_worker_stack(|| self.get(pattern).map(|compiled| compiled.is_match(text)))
     }
 
+    /// What the first match has taken out, or `()`: see [`taken`].
+    ///
+    /// # Errors
+    /// When it is not a regular expression.
+    pub fn first(&self, text: &str, pattern: &str) -> HostResult<Dynamic> {
+        on_worker_stack(|| {
+            let regex = self.get(pattern)?;
+            Ok(regex.captures(text).map_or(Dynamic::UNIT, |found| taken(&regex, &found)))
+        })
+    }
+
+    /// What each match has taken out.
+    ///
+    /// # Errors
+    /// When it is not a regular expression.
+    pub fn all(&self, text: &str, pattern: &str) -> HostResult<Array> {
+        on_worker_stack(|| {
+            let regex = self.get(pattern)?;
+            Ok(regex.captures_iter(text).map(|found| taken(&regex, &found)).collect())
+        })
+    }
+
     fn get(&self, pattern: &str) -> HostResult<Rc<Regex>> {
         self.0.get_or_make(pattern, compile).map_err(|error| host_error(error.to_string()))
     }
@@ -214,6 +236,18 @@ fn register(engine: &mut Engine, _: &HostContext) {
 
 fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Array {
     parts.map(|part| part.into()).collect()
+}
+
+/// What a pattern is to take out of a text: its only group; of several groups a map where they have names, else an array;
+/// without groups all that matched.
+fn taken(regex: &Regex, found: &Captures<'_>) -> Dynamic {
+    let text = |group: Option<regex::Match<'_>>| group.map_or(Dynamic::UNIT, |group| group.as_str().into());
+    match regex.captures_len() {
+        1 => text(found.get(0)),
+        2 => text(found.get(1)),
+        _ if regex.capture_names().flatten().next().is_some() => groups(regex, found),
+        _ => found.iter().skip(1).map(text).collect::<Array>().into(),
+    }
 }
 
 fn groups(regex: &Regex, found: &Captures<'_>) -> Dynamic {

@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth`, `discard_body`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -222,14 +222,14 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "response.body -> string",
-        summary: "The body as text, decompressed when first looked at; bytes that are not UTF-8 are replaced.",
+        summary: "The body as text, decompressed and decoded when first looked at. Its charset is that of its byte order mark, else of `Content-Type`, else what an HTML or XML document declares at its beginning, else UTF-8; bytes that mean nothing in it are replaced by U+FFFD. A byte order mark is no part of the text.",
         parameters: &[],
         errors: "When it can't be decompressed.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/gzip`);\n    assert_eq(res.body.len() > 0, true);\n}",
     },
     FunctionDoc {
         signature: "response.bytes -> blob",
-        summary: "The body as bytes, decompressed.",
+        summary: "The body as bytes, decompressed: for pictures, archives and whatever else is no text.",
         parameters: &[],
         errors: "When it can't be decompressed.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.bytes.len() > 0, true);\n}",
@@ -300,9 +300,33 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
         signature: "response.json(path) -> any",
         summary: "One value out of a JSON body, without parsing the rest; `()` when it is not there.",
-        parameters: &[("path", "Keys and indexes: `items[0].price`, `items[-1]`, `items.#` for the length.")],
+        parameters: &[(
+            "path",
+            "Keys and indexes: `items[0].price`, `items[-1]`, `items.#` for the length. One that begins with `$` is a JSONPath query (RFC 9535), such as `$..book[?@.price < 10].title`: it gives an array of all that fit, or, where it names a single place, its value or `()`.",
+        )],
         errors: "When the body is not JSON, or the path can't be understood.",
-        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.json(\"price\") > 0, true);\n    assert_eq(res.json(\"nothing.here\"), ());\n}",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.json(\"price\") > 0, true);\n    assert_eq(res.json(\"nothing.here\"), ());\n    assert_eq(res.json(\"$..price\"), [res.json(\"price\")]);\n}",
+    },
+    FunctionDoc {
+        signature: "response.decode(charset) -> string",
+        summary: "The body as text in a charset that you name, for servers that don't say theirs, or the wrong one.",
+        parameters: &[("charset", "its name: `windows-1252`, `shift_jis`, `gb18030`, and whatever else browsers know")],
+        errors: "When there is no charset of that name, or the body can't be decompressed.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.decode(\"windows-1252\").contains(\"price\"), true);\n    assert_error(|| res.decode(\"klingon\"), \"there is no charset `klingon`\");\n}",
+    },
+    FunctionDoc {
+        signature: "response.find(pattern) -> string",
+        summary: "What a regular expression takes out of the body: its group; of several groups an array, or a map where they have names; without groups all that matched. Of the first match; `()` where there is none.",
+        parameters: &[("pattern", "a regular expression, as the functions of `regex` take it")],
+        errors: "When the pattern is not a regular expression, or the body can't be decompressed.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/login`);\n    assert_eq(page.find(#\"name=\"csrf_token\" value=\"(\\w+)\"\"#).len, 16);\n    assert_eq(page.find(#\"<(\\w+) name=\"(user)\"\"#), [\"input\", \"user\"]);\n    assert_eq(page.find(\"no such thing\"), ());\n}",
+    },
+    FunctionDoc {
+        signature: "response.find_all(pattern) -> array",
+        summary: "The same of every match.",
+        parameters: &[("pattern", "a regular expression, as the functions of `regex` take it")],
+        errors: "When the pattern is not a regular expression, or the body can't be decompressed.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/login`);\n    assert_eq(page.find_all(\"<input[^>]* name=\\\"(\\\\w+)\\\"\").contains(\"password\"), true);\n    assert_eq(page.find_all(\"no such thing\"), []);\n}",
     },
     FunctionDoc {
         signature: "response.timings -> Timings",
@@ -436,6 +460,20 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[],
         errors: "",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::get(`${BASE}/status/503`).error_code, 1503);\n}",
+    },
+    FunctionDoc {
+        signature: "response.digest -> string",
+        summary: "The digest that the parameter `digest` asked for, in hexadecimal digits: of the body's bytes as they came, also where the body is not kept. Empty where none was asked for, or the body did not come to its end.",
+        parameters: &[],
+        errors: "",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/bytes/1000`, #{ response: \"discard\", digest: \"sha256\" });\n    let kept = http::get(`${BASE}/bytes/1000`);\n    assert_eq(res.digest, crypto::sha256(kept.bytes));\n    assert_eq(res.body, \"\");\n    assert_eq(res.size, 1000);\n}",
+    },
+    FunctionDoc {
+        signature: "response.saved -> string",
+        summary: "Where the parameter `save_to` put the body; empty where it did not: no success (200 to 299), or not the whole body.",
+        parameters: &[],
+        errors: "",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/status/404`, #{ save_to: \"missing.bin\", expected: 404 });\n    assert_eq(res.saved, \"\");\n}",
     },
     FunctionDoc {
         signature: "response.request -> map",

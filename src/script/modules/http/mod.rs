@@ -32,6 +32,7 @@ mod caches;
 mod docs;
 mod request;
 mod response;
+mod transfer;
 
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};

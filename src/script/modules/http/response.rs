@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
-use crate::net::{Exchange, decode};
+use crate::net::{Exchange, charset, decode};
 use crate::script::bridge;
 use crate::script::error::host_error;
-use crate::script::json_path::JsonPath;
 use crate::script::lazy_json::LazyJson;
-use crate::script::worker_cache::WorkerCache;
+use crate::script::modules::json::JsonPaths;
+use crate::script::modules::regex::Patterns;
 
 /// What a script may ask about the request that was made.
 #[derive(Debug)]
@@ -87,7 +87,12 @@ impl Response {
             .map_err(|error| host_error(format!("can't decode the body of {}: {error}", inner.exchange.url)))
     }
 
-    /// The body as text; bytes that are no UTF-8 are replaced.
+    fn content_type(&self) -> &str {
+        let value = self.0.exchange.headers.get(::http::header::CONTENT_TYPE);
+        value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body as text, in the charset that it has ([`charset::text`]); bytes that mean nothing in it are replaced.
     ///
     /// # Errors
     /// When it can't be decompressed.
@@ -96,17 +101,27 @@ impl Response {
             return Ok(text.clone());
         }
         let body = self.body()?;
-        // Validating whole is several times faster than looking for bad bytes, and bodies are mostly good.
+        // Most bodies are ASCII: no need to look for a charset, which would make a map of the headers.
         let text = match std::str::from_utf8(body) {
-            Ok(text) => ImmutableString::from(text),
-            Err(_) => ImmutableString::from(&*String::from_utf8_lossy(body)),
+            Ok(text) if charset::is_plain(body) => ImmutableString::from(text),
+            _ => ImmutableString::from(&*bridge::on_worker_stack(|| charset::text(body, self.content_type()))),
         };
         Ok(self.0.text.get_or_init(|| text).clone())
     }
 
+    fn text_in(&self, name: &str) -> Result<ImmutableString, Box<EvalAltResult>> {
+        let body = self.body()?;
+        let text = bridge::on_worker_stack(|| charset::text_in(body, name).map(|text| ImmutableString::from(&*text)));
+        text.ok_or_else(|| {
+            host_error(format!("there is no charset `{name}`; a name is such as `utf-8` or `shift_jis`"))
+        })
+    }
+
     fn lazy_json(&self) -> Result<&LazyJson, Box<EvalAltResult>> {
         let body = self.body()?;
-        Ok(self.0.json.get_or_init(|| LazyJson::new(body.clone())))
+        // A byte order mark is no JSON, but some servers write one.
+        let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Ok(self.0.json.get_or_init(|| LazyJson::new(body.slice(start..))))
     }
 
     fn json_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
@@ -119,11 +134,14 @@ impl Response {
         bridge::on_worker_stack(|| json.value()).map_err(|error| self.json_error(&error))
     }
 
-    fn json_at(&self, paths: &WorkerCache<JsonPath>, path: &str) -> Result<Dynamic, Box<EvalAltResult>> {
-        let path = paths.get_or_make(path, JsonPath::parse).map_err(|error| host_error(error.to_string()))?;
-        let json = self.lazy_json()?;
-        let found = bridge::on_worker_stack(|| json.get(&path)).map_err(|error| self.json_error(&error))?;
-        Ok(found.unwrap_or(Dynamic::UNIT))
+    fn json_at(&self, paths: &JsonPaths, path: &str) -> Result<Dynamic, Box<EvalAltResult>> {
+        paths.find(self.lazy_json()?, path, |error| self.json_error(&error))
+    }
+
+    fn size(&self) -> i64 {
+        let exchange = &self.0.exchange;
+        let bytes = exchange.taken.as_ref().map_or(exchange.body.len() as u64, |taken| taken.bytes);
+        i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 
     fn cookies(&self) -> Map {
@@ -202,7 +220,13 @@ pub fn register(engine: &mut Engine) {
     engine.register_get("expected", |r: &mut Response| r.0.expected);
     engine.register_get("body", |r: &mut Response| r.text());
     engine.register_get("bytes", |r: &mut Response| -> Result<Blob, Box<EvalAltResult>> { Ok(r.body()?.to_vec()) });
-    engine.register_get("size", |r: &mut Response| r.0.exchange.body.len() as i64);
+    engine.register_get("size", |r: &mut Response| r.size());
+    engine.register_get("digest", |r: &mut Response| {
+        ImmutableString::from(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.digest))
+    });
+    engine.register_get("saved", |r: &mut Response| {
+        ImmutableString::from(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.saved))
+    });
     engine.register_get("headers", |r: &mut Response| Headers(r.0.clone()));
     engine.register_get("cookies", |r: &mut Response| r.cookies());
     engine.register_get("caches", |r: &mut Response| r.caches());
@@ -226,9 +250,14 @@ pub fn register(engine: &mut Engine) {
     });
     engine.register_get("error_code", |r: &mut Response| i64::from(super::error_code(&r.0.exchange)));
     engine.register_get("request", |r: &mut Response| r.request());
-    let paths: Rc<WorkerCache<JsonPath>> = Rc::new(WorkerCache::new(256));
+    let paths = JsonPaths::default();
     engine.register_fn("json", |r: &mut Response| r.json());
     engine.register_fn("json", move |r: &mut Response, path: ImmutableString| r.json_at(&paths, &path));
+    engine.register_fn("decode", |r: &mut Response, charset: ImmutableString| r.text_in(&charset));
+    let patterns = Patterns::default();
+    let all = patterns.clone();
+    engine.register_fn("find", move |r: &mut Response, pattern: ImmutableString| patterns.first(&r.text()?, &pattern));
+    engine.register_fn("find_all", move |r: &mut Response, pattern: ImmutableString| all.all(&r.text()?, &pattern));
     engine.register_fn("to_string", |r: &mut Response| {
         format!("{} {} -> {}", r.0.exchange.method, r.0.exchange.url, r.0.exchange.status)
     });
