@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::connection::{Opening, Step};
+use super::connection::{Offer, Opening, Step};
 use super::dns::{Addresses, Resolved, Resolver, Wanted};
 use super::proxy::{self, Forwarding};
 use super::race::race;
@@ -66,7 +66,13 @@ impl Dialer {
     }
 
     /// Opens a socket to an origin, and enters what it took.
-    pub(super) async fn dial(&self, origin: &Origin, caller: &Caller, opening: &Opening) -> Result<Dialed, NetError> {
+    pub(super) async fn dial(
+        &self,
+        origin: &Origin,
+        offer: Offer,
+        caller: &Caller,
+        opening: &Opening,
+    ) -> Result<Dialed, NetError> {
         if self.blocked_hosts.iter().any(|pattern| pattern.holds(origin.host())) {
             let detail = format!("host `{}` is blocked by the option `block_hostnames`", origin.host());
             return Err(NetError { fault: Fault::BLOCKED_HOST, detail });
@@ -88,7 +94,7 @@ impl Dialer {
                 let socket = Socket::new(Stream::Tcp(tcp), opening.meter.clone());
                 Ok(Dialed { socket, remote: Some(remote), forwarding: None })
             }
-            Some(proxy) => self.through(proxy, origin, caller, opening).await,
+            Some(proxy) => self.through(proxy, origin, offer, caller, opening).await,
         }
     }
 
@@ -157,6 +163,7 @@ impl Dialer {
         &self,
         proxy: &Proxy,
         origin: &Origin,
+        offer: Offer,
         caller: &Caller,
         opening: &Opening,
     ) -> Result<Dialed, NetError> {
@@ -180,7 +187,8 @@ impl Dialer {
             let connected = self.connect(&found.addresses, found.port, caller, opening).await;
             let (tcp, remote) = connected.map_err(unreachable)?;
             let socket = Socket::new(Stream::Tcp(tcp), opening.meter.clone());
-            if proxy::forwards(proxy, origin) {
+            // HTTP/2 is spoken with the target alone.
+            if offer.http1 && proxy::forwards(proxy, origin) {
                 return Ok(Dialed { socket, remote: Some(remote), forwarding: Some(Forwarding::of(proxy)) });
             }
             opening.step.set(Step::Tunnel);

@@ -23,6 +23,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "timeout",
     "max_redirects",
     "user_agent",
+    "http_version",
     "insecure_skip_tls_verify",
     "no_cookies_reset",
     "no_connection_reuse",
@@ -47,6 +48,37 @@ pub(super) const OPTIONS: &[&str] = &[
     "save_dir",
 ];
 
+/// Which version of HTTP a request is made in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What the server prefers under TLS (ALPN), HTTP/1.1 without.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS, too, where the server has to know it beforehand.
+    Http2,
+    /// HTTP/2 without TLS, what the server prefers under TLS.
+    H2c,
+}
+
+impl HttpVersion {
+    /// What users write.
+    pub const NAMES: [&str; 4] = ["auto", "1.1", "2", "h2c"];
+
+    /// The version of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.trim() {
+            "auto" => Some(Self::Auto),
+            "1.1" | "1" | "HTTP/1.1" => Some(Self::Http1),
+            "2" | "2.0" | "h2" | "HTTP/2" => Some(Self::Http2),
+            "h2c" => Some(Self::H2c),
+            _ => None,
+        }
+    }
+}
+
 /// How requests are made unless a request says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpOptions {
@@ -56,6 +88,8 @@ pub struct HttpOptions {
     pub max_redirects: u32,
     /// The `User-Agent` header; empty sends none (default: `loadr/` and the version).
     pub user_agent: String,
+    /// The version of HTTP.
+    pub http_version: HttpVersion,
     /// Accept any certificate.
     pub insecure_skip_tls_verify: bool,
     /// Keep cookies from iteration to iteration.
@@ -104,6 +138,7 @@ impl Default for HttpOptions {
             timeout: Duration::from_secs(60),
             max_redirects: 10,
             user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
+            http_version: HttpVersion::Auto,
             insecure_skip_tls_verify: false,
             no_cookies_reset: false,
             no_connection_reuse: false,
@@ -152,6 +187,7 @@ impl HttpOptions {
             timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
             user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
+            http_version: o.http_version("http_version", errors).unwrap_or(self.http_version),
             insecure_skip_tls_verify: o
                 .flag("insecure_skip_tls_verify", errors)
                 .unwrap_or(self.insecure_skip_tls_verify),
