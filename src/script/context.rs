@@ -16,6 +16,7 @@ use rhai::{Dynamic, ImmutableString};
 use rustc_hash::FxHashMap;
 
 use super::calls::Calls;
+use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
 use super::modules::http::client::{ClientTable, VuClients};
 use super::series::SeriesTable;
@@ -194,6 +195,7 @@ struct Inner {
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
     tracer: OnceCell<Tracer>,
+    evidence: Evidence,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -232,6 +234,7 @@ impl HostContext {
             epoch,
             calls: RefCell::default(),
             tracer: OnceCell::new(),
+            evidence: Evidence::default(),
         }))
     }
 
@@ -330,6 +333,12 @@ impl HostContext {
     #[must_use]
     pub fn tracer(&self) -> Option<&Tracer> {
         self.0.tracer.get()
+    }
+
+    /// The values of calls that failed.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.0.evidence
     }
 
     /// Writes a line of the script's own for the user.
