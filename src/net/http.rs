@@ -34,7 +34,7 @@ use super::proxy::Forwarding;
 use super::selection::Caller;
 use super::tape::Tape;
 use super::target::{self, Target, Targets};
-use super::tls::{Tls, TlsRoots};
+use super::tls::{Sessions, Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
 use crate::plan::{HttpOptions, HttpVersion};
@@ -51,6 +51,8 @@ pub struct Network {
     tls: Rc<Tls>,
     targets: Rc<RefCell<Targets>>,
     scratch: Rc<Scratch>,
+    /// Connections that its users share, where they do.
+    shared: Pool,
     /// Records answers, or gives them; none under load.
     tape: Option<Arc<Tape>>,
 }
@@ -82,9 +84,11 @@ impl Network {
         };
         Rc::new(Self {
             dialer: Dialer::new(options, beside.map(|network| (&network.dialer, &network.options))),
-            tls: match like(|one, other| one.insecure_skip_tls_verify == other.insecure_skip_tls_verify) {
+            tls: match like(|one, other| {
+                one.insecure_skip_tls_verify == other.insecure_skip_tls_verify && one.tls == other.tls
+            }) {
                 Some(network) => network.tls.clone(),
-                None => Rc::new(Tls::new(roots.clone(), options.insecure_skip_tls_verify)),
+                None => Rc::new(Tls::new(roots.clone(), options)),
             },
             targets: match like(|one, other| one.user_agent == other.user_agent) {
                 Some(network) => network.targets.clone(),
@@ -92,6 +96,7 @@ impl Network {
             },
             scratch: beside.map_or_else(Rc::default, |network| network.scratch.clone()),
             options: options.clone(),
+            shared: Pool::default(),
             roots,
             tape,
         })
@@ -120,6 +125,9 @@ impl Network {
         &self.options
     }
 }
+
+/// How many idle connections the users of a worker keep, where they share them.
+const SHARED_MAX: usize = 4_096;
 
 /// What to ask for.
 #[derive(Clone, Debug)]
@@ -181,6 +189,8 @@ impl Request {
 pub struct Client {
     network: Rc<Network>,
     pool: Pool,
+    /// TLS sessions, where they are resumed.
+    sessions: Sessions,
     jar: Rc<RefCell<Jar>>,
     /// Whether the jar is another client's, who sees to it.
     is_jar_lent: bool,
@@ -191,7 +201,8 @@ impl Client {
     /// A client without connections and cookies, of no VU.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false, caller: Rc::default() }
+        let (pool, sessions) = (Pool::default(), Sessions::new());
+        Self { network, pool, sessions, jar: Rc::default(), is_jar_lent: false, caller: Rc::default() }
     }
 
     /// The client of a VU (numbered from 1): its number and the run's seed decide which of several addresses it connects
@@ -210,14 +221,24 @@ impl Client {
     /// A client of the same VU with connections of its own, on another network perhaps, that uses this one's jar.
     #[must_use]
     pub fn beside(&self, network: Rc<Network>) -> Self {
-        let (jar, caller) = (self.jar.clone(), self.caller.clone());
-        Self { network, pool: Pool::default(), jar, is_jar_lent: true, caller }
+        Self { jar: self.jar.clone(), is_jar_lent: true, caller: self.caller.clone(), ..Self::new(network) }
     }
 
     /// A client that keeps and sends no cookies but those of a single request.
     #[must_use]
     pub fn without_cookies(network: Rc<Network>) -> Self {
         Self { jar: Rc::new(RefCell::new(Jar::closed())), ..Self::new(network) }
+    }
+
+    /// Where its connections are kept.
+    fn kept(&self) -> &Pool {
+        if self.network.options.share_connections { &self.network.shared } else { &self.pool }
+    }
+
+    /// How many connections are kept there.
+    fn kept_max(&self) -> usize {
+        let options = &self.network.options;
+        if options.share_connections { SHARED_MAX } else { options.batch.max(1) as usize }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -355,7 +376,7 @@ impl Client {
             }
         };
         let offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
-        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin, offer) };
+        let mut kept = if options.no_connection_reuse { None } else { self.kept().take(origin, offer) };
         let mut repeated = false;
         loop {
             let body = if hop.request.body.needs_files() {
@@ -414,7 +435,7 @@ impl Client {
                 continue;
             }
             if reusable && !options.no_connection_reuse {
-                self.pool.keep(origin, connection, options.batch.max(1) as usize);
+                self.kept().keep(origin, connection, self.kept_max());
             }
             return exchange;
         }

@@ -98,7 +98,7 @@ impl Fields {
     }
 
     /// Reads a value by a function of its own.
-    pub fn read<T>(
+    pub(super) fn read<T>(
         &self,
         name: &'static str,
         errors: &mut Vec<PlanError>,

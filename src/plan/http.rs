@@ -17,6 +17,7 @@ use super::error::PlanError;
 use super::fields::{Fields, canonical};
 use super::layer::Source;
 use super::proxy::{NoProxy, Proxies};
+use super::tls::TlsOptions;
 
 /// The names of the options about HTTP, by which the run and clients know them.
 pub(super) const OPTIONS: &[&str] = &[
@@ -24,7 +25,14 @@ pub(super) const OPTIONS: &[&str] = &[
     "max_redirects",
     "user_agent",
     "http_version",
+    "share_connections",
     "insecure_skip_tls_verify",
+    "tls_version",
+    "tls_cipher_suites",
+    "tls_ca",
+    "tls_auth",
+    "tls_server_name",
+    "tls_resumption",
     "no_cookies_reset",
     "no_connection_reuse",
     "no_vu_connection_reuse",
@@ -90,6 +98,10 @@ pub struct HttpOptions {
     pub user_agent: String,
     /// The version of HTTP.
     pub http_version: HttpVersion,
+    /// How TLS is spoken.
+    pub tls: TlsOptions,
+    /// Let the VUs of a worker share connections.
+    pub share_connections: bool,
     /// Accept any certificate.
     pub insecure_skip_tls_verify: bool,
     /// Keep cookies from iteration to iteration.
@@ -139,6 +151,8 @@ impl Default for HttpOptions {
             max_redirects: 10,
             user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
             http_version: HttpVersion::Auto,
+            tls: TlsOptions::default(),
+            share_connections: false,
             insecure_skip_tls_verify: false,
             no_cookies_reset: false,
             no_connection_reuse: false,
@@ -188,6 +202,8 @@ impl HttpOptions {
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
             user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
             http_version: o.http_version("http_version", errors).unwrap_or(self.http_version),
+            tls: self.tls.read(o, errors),
+            share_connections: o.flag("share_connections", errors).unwrap_or(self.share_connections),
             insecure_skip_tls_verify: o
                 .flag("insecure_skip_tls_verify", errors)
                 .unwrap_or(self.insecure_skip_tls_verify),
@@ -345,14 +361,14 @@ mod tests {
         });
         let errors = overlaid(&HttpOptions::default(), own).unwrap_err();
         for (error, part) in errors.iter().zip([
-            "option `connect_timeout` in the script's options: ",
-            "option `dns` in the script's options: `select`: expected one of `first`, `random`, `roundRobin`",
-            "option `dns_servers` in the script's options: expected the address of a DNS server",
-            "option `local_ips` in the script's options: expected an address, a range",
-            "option `blacklist_ips` in the script's options: expected a network",
-            "option `block_hostnames` in the script's options: expected a host name",
-            "option `no_proxy` in the script's options: expected a host",
-            "option `proxy` in the script's options: expected the URL of a proxy",
+            "option `connect_timeout` in the settings of a client: ",
+            "option `dns` in the settings of a client: `select`: expected one of `first`, `random`, `roundRobin`",
+            "option `dns_servers` in the settings of a client: expected the address of a DNS server",
+            "option `local_ips` in the settings of a client: expected an address, a range",
+            "option `blacklist_ips` in the settings of a client: expected a network",
+            "option `block_hostnames` in the settings of a client: expected a host name",
+            "option `no_proxy` in the settings of a client: expected a host",
+            "option `proxy` in the settings of a client: expected the URL of a proxy",
         ]) {
             assert!(error.contains(part) && !error.contains("secret"), "{error}\n{part}");
         }
