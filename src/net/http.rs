@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use url::Url;
 
 use super::body::{Body, Outgoing};
-use super::connection::{Connection, Opening};
+use super::connection::{Connection, Offer};
 use super::cookies::Jar;
 use super::dial::Dialer;
 use super::headers::Headers;
@@ -30,11 +30,13 @@ use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::intake::{Algorithm, Intake};
 use super::pool::Pool;
 use super::tape::Tape;
-use super::target::{self, Origin, Target, Targets};
-use super::tls::{Tls, TlsRoots};
+use super::target::{self, Target, Targets};
+use super::tls::{Sessions, Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
-use crate::plan::HttpOptions;
+use crate::plan::{HttpOptions, HttpVersion};
+
+mod opening;
 
 /// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults. A worker has
 /// one for the run's options, and one more for each set of options that its clients have ([`Network::derived`]).
@@ -46,6 +48,8 @@ pub struct Network {
     tls: Rc<Tls>,
     targets: Rc<RefCell<Targets>>,
     scratch: Rc<Scratch>,
+    /// Connections that its users share, where they do.
+    shared: Pool,
     /// Records answers, or gives them; none under load.
     tape: Option<Arc<Tape>>,
 }
@@ -80,9 +84,11 @@ impl Network {
                 Some(network) => network.dialer.clone(),
                 None => Rc::new(Dialer::new(options)),
             },
-            tls: match like(|one, other| one.insecure_skip_tls_verify == other.insecure_skip_tls_verify) {
+            tls: match like(|one, other| {
+                one.insecure_skip_tls_verify == other.insecure_skip_tls_verify && one.tls == other.tls
+            }) {
                 Some(network) => network.tls.clone(),
-                None => Rc::new(Tls::new(roots.clone(), options.insecure_skip_tls_verify)),
+                None => Rc::new(Tls::new(roots.clone(), options)),
             },
             targets: match like(|one, other| one.user_agent == other.user_agent) {
                 Some(network) => network.targets.clone(),
@@ -90,6 +96,7 @@ impl Network {
             },
             scratch: beside.map_or_else(Rc::default, |network| network.scratch.clone()),
             options: options.clone(),
+            shared: Pool::default(),
             roots,
             tape,
         })
@@ -119,6 +126,9 @@ impl Network {
     }
 }
 
+/// How many idle connections the users of a worker keep, where they share them.
+const SHARED_MAX: usize = 4_096;
+
 /// What to ask for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -137,6 +147,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// How many redirects to follow; 0 returns the redirect itself; none: the run's default.
     pub redirects: Option<u32>,
+    /// The version of HTTP; none: the run's default.
+    pub version: Option<HttpVersion>,
     /// User and password for basic authentication.
     pub auth: Option<(String, String)>,
     /// What becomes of the response's body; none: it is kept or discarded by the run's default.
@@ -160,6 +172,7 @@ impl Request {
             body: Body::Empty,
             timeout: None,
             redirects: None,
+            version: None,
             auth: None,
             intake: None,
             digest: None,
@@ -173,6 +186,8 @@ impl Request {
 pub struct Client {
     network: Rc<Network>,
     pool: Pool,
+    /// TLS sessions, where they are resumed.
+    sessions: Sessions,
     jar: Rc<RefCell<Jar>>,
     /// Whether the jar is another client's, who sees to it.
     is_jar_lent: bool,
@@ -182,19 +197,36 @@ impl Client {
     /// A client without connections and cookies.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false }
+        Self { network, pool: Pool::default(), sessions: Sessions::new(), jar: Rc::default(), is_jar_lent: false }
     }
 
     /// A client with connections of its own, on another network perhaps, that uses this one's jar.
     #[must_use]
     pub fn beside(&self, network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: self.jar.clone(), is_jar_lent: true }
+        Self { network, pool: Pool::default(), sessions: Sessions::new(), jar: self.jar.clone(), is_jar_lent: true }
     }
 
     /// A client that keeps and sends no cookies but those of a single request.
     #[must_use]
     pub fn without_cookies(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: Rc::new(RefCell::new(Jar::closed())), is_jar_lent: false }
+        Self {
+            network,
+            pool: Pool::default(),
+            sessions: Sessions::new(),
+            jar: Rc::new(RefCell::new(Jar::closed())),
+            is_jar_lent: false,
+        }
+    }
+
+    /// Where its connections are kept.
+    fn kept(&self) -> &Pool {
+        if self.network.options.share_connections { &self.network.shared } else { &self.pool }
+    }
+
+    /// How many connections are kept there.
+    fn kept_max(&self) -> usize {
+        let options = &self.network.options;
+        if options.share_connections { SHARED_MAX } else { options.batch.max(1) as usize }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -324,7 +356,9 @@ impl Client {
                 }
             }
         };
-        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin) };
+        let offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
+        let mut kept = if options.no_connection_reuse { None } else { self.kept().take(origin, offer) };
+        let mut repeated = false;
         loop {
             let body = if hop.request.body.needs_files() {
                 match Box::pin(hop.request.body.open()).await {
@@ -342,7 +376,7 @@ impl Client {
                 None => {
                     let from = *begun.get_or_insert_with(Instant::now);
                     hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
-                    match Box::pin(self.open(hop, origin, &mut exchange)).await {
+                    match Box::pin(self.open(hop, origin, offer, &mut exchange)).await {
                         Ok(connection) => connection,
                         Err(error) => {
                             exchange.timings.blocked = from.elapsed();
@@ -355,7 +389,20 @@ impl Client {
                     }
                 }
             };
-            let Connection::Http1(http) = &mut connection;
+            let http = match &mut connection {
+                Connection::Http1(http) => http,
+                Connection::Http2(http) => {
+                    let next = Box::pin(self.over_http2(http, hop, body, &mut exchange, &mut begun)).await;
+                    if next.again && !repeated {
+                        repeated = true;
+                        exchange.error = None;
+                        begun.get_or_insert_with(Instant::now);
+                        kept = (next.usable && !options.no_connection_reuse).then_some(connection);
+                        continue;
+                    }
+                    return exchange;
+                }
+            };
             exchange.reused = http.is_used();
             let message = self.message(hop, &target, body);
             let answer = http.round_trip(message, &hop.terms, &self.network.scratch).await;
@@ -369,27 +416,10 @@ impl Client {
                 continue;
             }
             if reusable && !options.no_connection_reuse {
-                self.pool.keep(origin, connection, options.batch.max(1) as usize);
+                self.kept().keep(origin, connection, self.kept_max());
             }
             return exchange;
         }
-    }
-
-    async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
-        let opening = Opening::default();
-        let network = &*self.network;
-        let connecting = Connection::open(&network.dialer, &network.tls, origin, &opening);
-        let opened = match hop.terms.deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
-            None => Ok(connecting.await),
-        };
-        opening.enter(&mut exchange.timings);
-        exchange.remote = opening.remote.get();
-        opened.unwrap_or_else(|_| Err(hop.timed_out(opening.doing()))).inspect_err(|_| {
-            let (sent, received) = opening.meter.take_bytes();
-            exchange.bytes_sent += sent;
-            exchange.bytes_received += received;
-        })
     }
 
     fn message<'a>(&self, hop: &'a Hop, target: &'a Target, body: Outgoing) -> Message<'a> {

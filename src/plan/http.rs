@@ -12,13 +12,22 @@ use serde_json::{Map, Value};
 use super::error::PlanError;
 use super::fields::{Fields, canonical};
 use super::layer::Source;
+use super::tls::TlsOptions;
 
 /// The names of the options about HTTP, by which the run and clients know them.
 pub(super) const OPTIONS: &[&str] = &[
     "timeout",
     "max_redirects",
     "user_agent",
+    "http_version",
+    "share_connections",
     "insecure_skip_tls_verify",
+    "tls_version",
+    "tls_cipher_suites",
+    "tls_ca",
+    "tls_auth",
+    "tls_server_name",
+    "tls_resumption",
     "no_cookies_reset",
     "no_connection_reuse",
     "no_vu_connection_reuse",
@@ -32,6 +41,37 @@ pub(super) const OPTIONS: &[&str] = &[
     "save_dir",
 ];
 
+/// Which version of HTTP a request is made in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What the server prefers under TLS (ALPN), HTTP/1.1 without.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS, too, where the server has to know it beforehand.
+    Http2,
+    /// HTTP/2 without TLS, what the server prefers under TLS.
+    H2c,
+}
+
+impl HttpVersion {
+    /// What users write.
+    pub const NAMES: [&str; 4] = ["auto", "1.1", "2", "h2c"];
+
+    /// The version of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.trim() {
+            "auto" => Some(Self::Auto),
+            "1.1" | "1" | "HTTP/1.1" => Some(Self::Http1),
+            "2" | "2.0" | "h2" | "HTTP/2" => Some(Self::Http2),
+            "h2c" => Some(Self::H2c),
+            _ => None,
+        }
+    }
+}
+
 /// How requests are made unless a request says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpOptions {
@@ -41,6 +81,12 @@ pub struct HttpOptions {
     pub max_redirects: u32,
     /// The `User-Agent` header; empty sends none (default: `loadr/` and the version).
     pub user_agent: String,
+    /// The version of HTTP.
+    pub http_version: HttpVersion,
+    /// How TLS is spoken.
+    pub tls: TlsOptions,
+    /// Let the VUs of a worker share connections.
+    pub share_connections: bool,
     /// Accept any certificate.
     pub insecure_skip_tls_verify: bool,
     /// Keep cookies from iteration to iteration.
@@ -73,6 +119,9 @@ impl Default for HttpOptions {
             timeout: Duration::from_secs(60),
             max_redirects: 10,
             user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
+            http_version: HttpVersion::Auto,
+            tls: TlsOptions::default(),
+            share_connections: false,
             insecure_skip_tls_verify: false,
             no_cookies_reset: false,
             no_connection_reuse: false,
@@ -113,6 +162,9 @@ impl HttpOptions {
             timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
             user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
+            http_version: o.http_version("http_version", errors).unwrap_or(self.http_version),
+            tls: self.tls.read(o, errors),
+            share_connections: o.flag("share_connections", errors).unwrap_or(self.share_connections),
             insecure_skip_tls_verify: o
                 .flag("insecure_skip_tls_verify", errors)
                 .unwrap_or(self.insecure_skip_tls_verify),

@@ -25,6 +25,7 @@ pub mod scenario;
 mod shapes;
 pub mod stages;
 mod thresholds;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -32,13 +33,14 @@ mod tests;
 pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
 pub use error::PlanError;
-pub use http::HttpOptions;
+pub use http::{HttpOptions, HttpVersion};
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use phases::Phases;
 pub use profile::Profile;
 pub use resolve::resolve;
 pub use scenario::{Executor, Scenario, Weighted};
 pub use stages::{Ramp, Stage};
+pub use tls::{CIPHER_SUITES, TlsAuth, TlsOptions};
 
 /// Everything that a run needs to know before it starts.
 #[derive(Clone, Debug)]

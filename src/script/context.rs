@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 
 use super::bridge::guard::Budget;
 use super::calls::Calls;
+use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
 use super::modules::http::client::{ClientTable, VuClients};
 use super::modules::parallel::FlowSlot;
@@ -202,6 +203,7 @@ struct Inner {
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
     tracer: OnceCell<Tracer>,
+    evidence: Evidence,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -240,6 +242,7 @@ impl HostContext {
             epoch,
             calls: RefCell::default(),
             tracer: OnceCell::new(),
+            evidence: Evidence::default(),
         }))
     }
 
@@ -338,6 +341,12 @@ impl HostContext {
     #[must_use]
     pub fn tracer(&self) -> Option<&Tracer> {
         self.0.tracer.get()
+    }
+
+    /// The values of calls that failed.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.0.evidence
     }
 
     /// Writes a line of the script's own for the user.

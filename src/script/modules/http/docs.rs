@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -444,7 +444,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "response.proto -> string",
-        summary: "`HTTP/1.1`.",
+        summary: "The version of HTTP that was spoken: `HTTP/1.1`, `HTTP/2.0`.",
         parameters: &[],
         errors: "",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.proto, \"HTTP/1.1\");\n}",

@@ -15,7 +15,7 @@ use super::retries::Retries;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
-use crate::plan::HttpOptions;
+use crate::plan::{HttpOptions, HttpVersion};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -152,6 +152,7 @@ pub const PARAMS: &[&str] = &[
     "cookies",
     "timeout",
     "redirects",
+    "http_version",
     "expected",
     "auth",
     "throws",
@@ -204,6 +205,11 @@ pub(super) fn apply(
                     return Err(wrong("redirects", "a number from 0", &value));
                 };
                 prepared.request.redirects = Some(wanted);
+            }
+            "http_version" => {
+                let named = value.read_lock::<ImmutableString>().and_then(|text| HttpVersion::named(&text));
+                let wanted = || wrong("http_version", "one of `auto`, `1.1`, `2`, `h2c`", &value);
+                prepared.request.version = Some(named.ok_or_else(wanted)?);
             }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
