@@ -177,9 +177,9 @@ fn versions_certificates_and_sessions_as_a_real_server_sees_them() {
         }
     "#;
     let ran = Loadr::script(script)
-        .var("BASE", &format!("https://localhost:{port}"))
-        .var("STRICT", &format!("https://localhost:{strict}"))
-        .var("PEMS", &path.to_string_lossy())
+        .var("BASE", format!("https://localhost:{port}"))
+        .var("STRICT", format!("https://localhost:{strict}"))
+        .var("PEMS", path.to_string_lossy())
         .flags("-u 2 -i 10 --threads 1")
         .args(["--cacert", &path.join("authority.pem").to_string_lossy()])
         .run()
