@@ -8,10 +8,9 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ::http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
@@ -28,7 +27,7 @@ use super::cookies::Jar;
 use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
-use super::intake::{Algorithm, Intake};
+use super::intake::Intake;
 use super::pool::Pool;
 use super::proxy::Forwarding;
 use super::selection::Caller;
@@ -37,9 +36,12 @@ use super::target::{self, Target, Targets};
 use super::tls::{Sessions, Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
-use crate::plan::{HttpOptions, HttpVersion};
+use crate::plan::HttpOptions;
 
 mod opening;
+mod request;
+
+pub use request::Request;
 
 /// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults. A worker has
 /// one for the run's options, and one more for each set of options that its clients have ([`Network::derived`]).
@@ -128,61 +130,6 @@ impl Network {
 
 /// How many idle connections the users of a worker keep, where they share them.
 const SHARED_MAX: usize = 4_096;
-
-/// What to ask for.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// The URL, from [`Network::target`].
-    pub url: Rc<Target>,
-    /// Headers besides `Host`, `User-Agent`, `Cookie`, `Content-Length`, which are made; one given here stands in for the
-    /// made one, but for the length, which is always the body's own. A `Cookie` given here leaves the jar out.
-    pub headers: HeaderMap,
-    /// Cookies for this request alone, besides those of the jar.
-    pub cookies: Vec<(String, String)>,
-    /// The body.
-    pub body: Body,
-    /// How long everything may take, redirects and connecting included; none: the run's default.
-    pub timeout: Option<Duration>,
-    /// How many redirects to follow; 0 returns the redirect itself; none: the run's default.
-    pub redirects: Option<u32>,
-    /// The version of HTTP; none: the run's default.
-    pub version: Option<HttpVersion>,
-    /// User and password for basic authentication.
-    pub auth: Option<(String, String)>,
-    /// What becomes of the response's body; none: it is kept or discarded by the run's default.
-    pub intake: Option<Intake>,
-    /// The digest to make of the body.
-    pub digest: Option<Algorithm>,
-    /// The most bytes that the body may have, also where it is not kept; none: the run's default for bodies that are kept,
-    /// and no limit for others.
-    pub max_body: Option<u64>,
-    /// Connect to this Unix socket, whatever the URL's host, redirects included; none: as the run's options say.
-    pub unix_socket: Option<Rc<Path>>,
-}
-
-impl Request {
-    /// A request with nothing but a method and a URL.
-    #[must_use]
-    pub fn new(method: Method, url: Rc<Target>) -> Self {
-        Self {
-            method,
-            url,
-            headers: HeaderMap::new(),
-            cookies: Vec::new(),
-            body: Body::Empty,
-            timeout: None,
-            redirects: None,
-            version: None,
-            auth: None,
-            intake: None,
-            digest: None,
-            max_body: None,
-            unix_socket: None,
-        }
-    }
-}
 
 /// A virtual user's HTTP client.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Addresses as options give them: those to connect from (`local_ips`), and those that are never connected to
 //! (`blacklist_ips`, `block_hostnames`).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use url::Host;

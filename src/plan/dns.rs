@@ -1,6 +1,6 @@
 //! The option `dns`: how names become addresses, and which of several addresses a connection takes. k6's words.
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Map, Value};

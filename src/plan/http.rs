@@ -3,8 +3,8 @@
 //! The run has one set of them, and each `http::client(#{ ... })` another, made of the run's by laying the client's own
 //! over it ([`HttpOptions::overlaid`]). An option that is added here is there for both.
 
+use core::net::SocketAddr;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 

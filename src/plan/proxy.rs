@@ -2,8 +2,8 @@
 //!
 //! A proxy's URL may hold a password: nothing here prints it.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
