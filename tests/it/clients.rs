@@ -166,12 +166,12 @@ fn clients_are_bounded() {
     let ran = Loadr::script(
         r#"
         fn journey() {
-            for i in 0..100 { http::client(#{ base_url: "http://127.0.0.1:1", user_agent: `agent ${i}` }); }
+            for i in 0..5000 { http::client(#{ base_url: "http://127.0.0.1:1", user_agent: `agent ${i}` }); }
         }
         "#,
     )
     .run();
-    assert!(ran.stderr.contains("there are 64 sets of options of `http::client` already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("there are 4096 sets of options of `http::client` already"), "{}", ran.stderr);
     let ran = Loadr::script(
         r#"
         fn journey() {
@@ -183,4 +183,20 @@ fn clients_are_bounded() {
     )
     .run();
     assert!(ran.stderr.contains("connections for 16 clients"), "{}", ran.stderr);
+}
+
+#[test]
+fn setup_may_end_in_a_request() {
+    let script = r#"
+        fn setup() { http::get(env("BASE_URL") + "/item/1") }
+        fn journey(vu, data) {
+            check(data, #{
+                "status": |d| d.status == 200,
+                "url": |d| d.url.ends_with("/item/1"),
+                "headers": |d| d.headers["content-type"].contains("json"),
+                "body": |d| json::parse(d.body).id == 1,
+            });
+        }
+    "#;
+    Loadr::script(script).flags("--demo --threshold checks:rate==1").run().expect(0);
 }

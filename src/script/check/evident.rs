@@ -222,6 +222,8 @@ const RESPONSE: &[(&str, Type)] = &[
     ("reused", Type::Bool),
     ("error", Type::Text),
     ("error_code", Type::Int),
+    ("digest", Type::Unknown),
+    ("saved", Type::Unknown),
     ("request", Type::Map),
 ];
 

@@ -28,6 +28,7 @@ pub mod html;
 pub mod http;
 pub mod json;
 pub mod metrics;
+pub mod parallel;
 pub mod pause;
 pub mod random;
 pub mod regex;
@@ -95,6 +96,7 @@ pub const TABLE: &[HostModule] = &[
     http::CLIENTS,
     check::MODULE,
     pause::MODULE,
+    parallel::MODULE,
     global::MODULE,
     assert::MODULE,
     metrics::MODULE,
