@@ -34,7 +34,7 @@ use super::target::{self, Origin, Target, Targets};
 use super::tls::{Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
-use crate::plan::HttpOptions;
+use crate::plan::{Bandwidth, HttpOptions};
 
 /// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults. A worker has
 /// one for the run's options, and one more for each set of options that its clients have ([`Network::derived`]).
@@ -143,6 +143,12 @@ pub struct Request {
     pub intake: Option<Intake>,
     /// The digest to make of the body.
     pub digest: Option<Algorithm>,
+    /// Whether the body goes in chunks though its length is known.
+    pub chunked: bool,
+    /// Whether the body waits until the target says that it wants it, for a second at most.
+    pub expect_continue: bool,
+    /// How fast bytes may go; none: the run's default.
+    pub bandwidth: Option<Bandwidth>,
     /// The most bytes that the body may have, also where it is not kept; none: the run's default for bodies that are kept,
     /// and no limit for others.
     pub max_body: Option<u64>,
@@ -163,6 +169,9 @@ impl Request {
             auth: None,
             intake: None,
             digest: None,
+            chunked: false,
+            expect_continue: false,
+            bandwidth: None,
             max_body: None,
         }
     }
@@ -236,6 +245,7 @@ impl Client {
                     None if options.discard_response_bodies => Intake::Discard,
                     None => Intake::Keep,
                 },
+                bandwidth: request.bandwidth.unwrap_or(options.bandwidth),
                 digest: request.digest,
                 max_body: request.max_body.unwrap_or(options.max_body),
                 max_passing: request.max_body.unwrap_or(u64::MAX),
@@ -325,8 +335,11 @@ impl Client {
             }
         };
         let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin) };
+        if !hop.terms.bandwidth.is_bounded() {
+            kept = kept.filter(|Connection::Http1(http)| !http.is_narrow());
+        }
         loop {
-            let body = if hop.request.body.needs_files() {
+            let body = if hop.request.body.is_streamed() {
                 match Box::pin(hop.request.body.open()).await {
                     Ok(body) => body,
                     Err(error) => {
@@ -398,12 +411,20 @@ impl Client {
             && request.cookies.is_empty()
             && request.auth.is_none()
             && target.authorization().is_none()
-            && !request.body.needs_files()
+            && !request.body.is_streamed()
             && !self.network.options.no_connection_reuse
             && self.jar.borrow().is_empty();
+        let has_body = !body.is_over();
         let made = target.origin().headers();
         let headers = if is_plain { Cow::Borrowed(made) } else { Cow::Owned(self.headers(hop, target, made.clone())) };
-        Message { method: &request.method, target: target.line(), headers, body }
+        Message {
+            method: &request.method,
+            target: target.line(),
+            headers,
+            chunked: request.chunked && has_body,
+            expect_continue: request.expect_continue && has_body,
+            body,
+        }
     }
 
     fn headers(&self, hop: &Hop, target: &Target, mut headers: HeaderMap) -> HeaderMap {
@@ -414,6 +435,9 @@ impl Client {
         if let Some(value) = request.body.content_type() {
             headers.insert(CONTENT_TYPE, value);
         }
+        if let Some(value) = request.body.content_encoding() {
+            headers.insert(CONTENT_ENCODING, value);
+        }
         if let Some((user, password)) = &request.auth {
             headers.insert(AUTHORIZATION, target::basic(user, password));
         } else if let Some(value) = target.authorization() {
@@ -423,7 +447,7 @@ impl Client {
             // The length is the body's, and a form's type holds the boundary that its body uses.
             let own = *name == CONTENT_LENGTH
                 || *name == TRANSFER_ENCODING
-                || (*name == CONTENT_TYPE && matches!(request.body, Body::Multipart(_)));
+                || (*name == CONTENT_TYPE && request.body.is_form());
             if own {
                 continue;
             }

@@ -25,12 +25,17 @@ use tokio::time::Sleep;
 use super::body::Outgoing;
 use super::classify;
 use super::intake::{Algorithm, Flow, Intake, Taken, Taking};
+use super::pace::Pace;
 use super::response::{Broken, Framing, HEAD_BYTES_MAX, Head, parse_head};
 use super::wire::{Meter, Moved, Wire};
 use crate::fault::Fault;
+use crate::plan::Bandwidth;
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long a body waits for the target's word that it wants it (RFC 9110 asks for no longer than that).
+const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// How many `1xx` responses may come before the final one.
 const INFORMATIONAL_MAX: u32 = 16;
@@ -57,6 +62,10 @@ pub(super) struct Message<'a> {
     /// All headers but the length.
     pub(super) headers: Cow<'a, HeaderMap>,
     pub(super) body: Outgoing,
+    /// Whether the body goes in chunks though its length is known.
+    pub(super) chunked: bool,
+    /// Whether the body waits until the target says that it wants it.
+    pub(super) expect_continue: bool,
 }
 
 impl Message<'_> {
@@ -71,10 +80,22 @@ impl Message<'_> {
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        let length = self.body.left();
+        let length = if self.chunked { None } else { self.body.length() };
+        let Some(length) = length else {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            self.encode_expectation(out);
+            return;
+        };
         // Where a body is expected, its absence has to be said.
         if length > 0 || matches!(*self.method, Method::POST | Method::PUT | Method::PATCH) {
             write!(out, "Content-Length: {length}\r\n").expect("memory takes all");
+        }
+        self.encode_expectation(out);
+    }
+
+    fn encode_expectation(&self, out: &mut Vec<u8>) {
+        if self.expect_continue {
+            out.extend_from_slice(b"Expect: 100-continue\r\n");
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -97,6 +118,8 @@ pub(super) struct Terms {
     pub(super) deadline: Option<Instant>,
     /// How long it may take from its first write, where it is not.
     pub(super) timeout: Duration,
+    /// How fast bytes may go, where that is bounded.
+    pub(super) bandwidth: Bandwidth,
     /// What becomes of the body.
     pub(super) intake: Intake,
     /// What digest is made of it.
@@ -137,6 +160,8 @@ pub(super) struct Http1 {
     remote: Option<SocketAddr>,
     tls_version: Option<&'static str>,
     used: bool,
+    /// Whether its buffers are those of a slow line.
+    narrow: bool,
 }
 
 impl std::fmt::Debug for Http1 {
@@ -152,7 +177,7 @@ impl Http1 {
         remote: Option<SocketAddr>,
         tls_version: Option<&'static str>,
     ) -> Self {
-        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, used: false }
+        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, used: false, narrow: false }
     }
 
     pub(super) fn remote(&self) -> Option<SocketAddr> {
@@ -166,6 +191,11 @@ impl Http1 {
     /// Whether it has carried a request.
     pub(super) fn is_used(&self) -> bool {
         self.used
+    }
+
+    /// Whether its buffers are those of a slow line: it serves no other.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.narrow
     }
 
     /// Whether no byte of the latest request's response has been read.
@@ -192,7 +222,12 @@ impl Http1 {
         head.clear();
         message.encode(&mut head);
         let mut reading = Reading::new(message.method, terms);
-        let mut sending = Sending { head, at: 0, chunk: Bytes::new(), body: message.body, state: Sent::Part };
+        let mut sending = Sending::new(head, message, terms);
+        let mut pace = terms.bandwidth.down.map(Pace::new);
+        if terms.bandwidth.is_bounded() && !self.narrow {
+            self.narrow = true;
+            self.wire.narrow(terms.bandwidth);
+        }
         let mut to_probe = std::mem::replace(&mut self.used, true);
         let mut deadline = terms.deadline;
         let failure = std::future::poll_fn(|cx| {
@@ -201,7 +236,7 @@ impl Http1 {
             {
                 return Poll::Ready(Some(failure));
             }
-            if let Poll::Ready(end) = self.advance(cx, &mut sending, &mut reading, scratch) {
+            if let Poll::Ready(end) = self.advance(cx, &mut sending, &mut reading, &mut pace, scratch) {
                 return Poll::Ready(end.err());
             }
             let begun = || self.meter.first_write().unwrap_or_else(Instant::now);
@@ -236,9 +271,12 @@ impl Http1 {
         cx: &mut Context<'_>,
         sending: &mut Sending,
         reading: &mut Reading<'_>,
+        pace: &mut Option<Pace>,
         scratch: &Scratch,
     ) -> Poll<Result<(), Broken>> {
-        if sending.state == Sent::Part {
+        // Who was answered before it was asked for its body keeps it.
+        let withheld = sending.hold.is_some() && reading.head.is_some();
+        if sending.state == Sent::Part && !withheld {
             match sending.poll(cx, &mut self.wire) {
                 Poll::Ready(Ok(())) => sending.state = Sent::All,
                 Poll::Ready(Err(Unsendable::Body(why))) => {
@@ -256,8 +294,16 @@ impl Http1 {
                     reading.cut = true;
                     break;
                 }
-                let mut buf = ReadBuf::new(&mut buffer);
-                match ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf)) {
+                let room = match pace {
+                    None => buffer.len(),
+                    Some(pace) => ready!(pace.poll_room(cx)).min(buffer.len()),
+                };
+                let mut buf = ReadBuf::new(&mut buffer[..room]);
+                let read = ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf));
+                if let Some(pace) = pace {
+                    pace.spend(buf.filled().len());
+                }
+                match read {
                     Ok(()) if buf.filled().is_empty() => {
                         reading.end(&self.meter, true)?;
                         break;
@@ -265,6 +311,12 @@ impl Http1 {
                     Ok(()) => {
                         if reading.feed(buf.filled())? {
                             break;
+                        }
+                        if reading.head.is_none() && reading.continues && sending.hold.take().is_some() {
+                            // The answer itself is still to come, and so is the end of the request.
+                            self.meter.unread();
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
                         }
                     }
                     // TLS that ends without a goodbye.
@@ -312,41 +364,117 @@ struct Sending {
     /// What is being written of the body.
     chunk: Bytes,
     body: Outgoing,
+    /// Whether the body goes in chunks, and the last one is still to come.
+    chunked: Option<LastChunk>,
+    /// Until when the body waits for the target's word that it wants it.
+    hold: Option<Pin<Box<Sleep>>>,
+    pace: Option<Pace>,
     state: Sent,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastChunk {
+    Due,
+    Made,
+}
+
 impl Sending {
+    fn new(head: Vec<u8>, message: Message<'_>, terms: &Terms) -> Self {
+        let chunked = message.chunked || message.body.length().is_none();
+        let hold = message.expect_continue.then(|| Box::pin(tokio::time::sleep(CONTINUE_WAIT)));
+        Self {
+            head,
+            at: 0,
+            chunk: Bytes::new(),
+            body: message.body,
+            chunked: chunked.then_some(LastChunk::Due),
+            hold,
+            pace: terms.bandwidth.up.map(Pace::new),
+            state: Sent::Part,
+        }
+    }
+
+    /// Whether all of the body has been taken into `chunk`.
+    fn is_over(&self) -> bool {
+        self.body.is_over() && self.chunked != Some(LastChunk::Due)
+    }
+
+    /// Takes the next piece of the body.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Unsendable>> {
+        let piece = if self.body.is_over() { None } else { ready!(self.body.poll_chunk(cx)) };
+        let piece = piece.transpose().map_err(|error| Unsendable::Body(error.to_string()))?;
+        self.chunk = match (piece, self.chunked) {
+            (Some(piece), None) => piece,
+            // An empty chunk would be the last one.
+            (Some(piece), Some(_)) if piece.is_empty() => piece,
+            (Some(piece), Some(_)) => framed(&piece),
+            (None, Some(_)) => {
+                self.chunked = Some(LastChunk::Made);
+                Bytes::from_static(b"0\r\n\r\n")
+            }
+            (None, None) => Bytes::new(),
+        };
+        Poll::Ready(Ok(()))
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<Result<(), Unsendable>> {
         loop {
-            while self.chunk.is_empty() && self.body.left() > 0 {
-                match self.body.poll_chunk(cx) {
-                    Poll::Ready(Some(Ok(chunk))) => self.chunk = chunk,
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Unsendable::Body(error.to_string()))),
-                    Poll::Ready(None) => break,
+            while self.hold.is_none() && self.chunk.is_empty() && !self.is_over() {
+                match self.poll_next(cx) {
+                    Poll::Ready(next) => next?,
                     // The head need not wait for a file.
                     Poll::Pending if self.at < self.head.len() => break,
                     Poll::Pending => return Poll::Pending,
                 }
             }
             let head = &self.head[self.at..];
+            let room = match &mut self.pace {
+                None => usize::MAX,
+                Some(_) if head.is_empty() && self.chunk.is_empty() => usize::MAX,
+                Some(pace) => ready!(pace.poll_room(cx)),
+            };
             let wrote = match (head.is_empty(), self.chunk.is_empty()) {
-                (true, true) if self.body.left() == 0 => {
-                    return Pin::new(wire).poll_flush(cx).map_err(|_| Unsendable::Wire);
+                (true, true) => {
+                    if let Some(hold) = &mut self.hold {
+                        let flushed = Pin::new(&mut *wire).poll_flush(cx);
+                        ready!(flushed).map_err(|_| Unsendable::Wire)?;
+                        ready!(hold.as_mut().poll(cx));
+                        self.hold = None;
+                        continue;
+                    }
+                    if self.is_over() {
+                        return Pin::new(wire).poll_flush(cx).map_err(|_| Unsendable::Wire);
+                    }
+                    continue;
                 }
-                (true, true) => continue,
-                (false, true) => Pin::new(&mut *wire).poll_write(cx, head),
-                (true, false) => Pin::new(&mut *wire).poll_write(cx, &self.chunk),
+                (false, true) => Pin::new(&mut *wire).poll_write(cx, &head[..head.len().min(room)]),
+                (true, false) => Pin::new(&mut *wire).poll_write(cx, &self.chunk[..self.chunk.len().min(room)]),
+                (false, false) if room < head.len() + self.chunk.len() => {
+                    Pin::new(&mut *wire).poll_write(cx, &head[..head.len().min(room)])
+                }
                 (false, false) => {
                     let both = [IoSlice::new(head), IoSlice::new(&self.chunk)];
                     Pin::new(&mut *wire).poll_write_vectored(cx, &both)
                 }
             };
             let Ok(count @ 1..) = ready!(wrote) else { return Poll::Ready(Err(Unsendable::Wire)) };
+            if let Some(pace) = &mut self.pace {
+                pace.spend(count);
+            }
             let of_head = count.min(head.len());
             self.at += of_head;
             self.chunk.advance(count - of_head);
         }
     }
+}
+
+/// A piece of a body as a chunk.
+fn framed(piece: &[u8]) -> Bytes {
+    let mut chunk = Vec::with_capacity(piece.len() + 20);
+    write!(chunk, "{:x}\r\n", piece.len()).expect("memory takes all");
+    chunk.extend_from_slice(piece);
+    chunk.extend_from_slice(b"\r\n");
+    chunk.into()
 }
 
 /// A response on its way in.
@@ -357,6 +485,8 @@ struct Reading<'a> {
     head: Option<Head>,
     taking: Taking<'a>,
     informational: u32,
+    /// Whether the target has said that it wants the body.
+    continues: bool,
     /// Whether something follows the response.
     surplus: bool,
     /// Whether the rest of the body is not wanted.
@@ -373,6 +503,7 @@ impl<'a> Reading<'a> {
             head: None,
             taking: Taking::new(terms),
             informational: 0,
+            continues: false,
             surplus: false,
             cut: false,
             complete: false,
@@ -414,6 +545,7 @@ impl<'a> Reading<'a> {
             taken += length;
             if (100..200).contains(&head.status) && head.status != 101 {
                 self.informational += 1;
+                self.continues |= head.status == 100;
                 if self.informational > INFORMATIONAL_MAX {
                     let why = format!("more than {INFORMATIONAL_MAX} responses came before the final one");
                     return Err(Broken { fault: Fault::MALFORMED_RESPONSE, why });

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::error::PlanError;
 use super::fields::Fields;
 use super::layer::Source;
+use crate::units;
 
 /// The names of the options about HTTP, by which the run and clients know them.
 pub(super) const OPTIONS: &[&str] = &[
@@ -30,6 +31,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "throw",
     "trace_context",
     "save_dir",
+    "bandwidth",
 ];
 
 /// How requests are made unless a request says otherwise.
@@ -65,6 +67,54 @@ pub struct HttpOptions {
     pub trace_context: bool,
     /// The directory below which responses may be saved (default: the working directory). Scripts can't set it.
     pub save_dir: PathBuf,
+    /// How fast bytes may go over each connection.
+    pub bandwidth: Bandwidth,
+}
+
+/// How many bytes a second may go over a connection; none in a direction that is not bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// To the target.
+    pub up: Option<u64>,
+    /// From the target.
+    pub down: Option<u64>,
+}
+
+impl Bandwidth {
+    /// Whether a direction is bounded.
+    #[must_use]
+    pub fn is_bounded(self) -> bool {
+        self.up.is_some() || self.down.is_some()
+    }
+
+    /// A bandwidth in JSON: `"5MB/s"` or a number of bytes a second for both directions, or a map of `up` and `down`.
+    ///
+    /// # Errors
+    /// What was expected, and what is there instead.
+    pub fn read(value: &Value) -> Result<Self, String> {
+        let rate =
+            |value: &Value| match value {
+                Value::String(text) => units::parse_bandwidth(text).map_err(|error| error.to_string()),
+                Value::Number(number) => match number.as_u64() {
+                    Some(rate @ 1..) => Ok(rate),
+                    _ => Err(format!("expected a number of bytes a second from 1, found {number}")),
+                },
+                _ => Err("expected a text such as `5MB/s`, a number of bytes a second, or a map of `up` and `down`"
+                    .to_owned()),
+            };
+        let Value::Object(map) = value else {
+            return rate(value).map(|rate| Self { up: Some(rate), down: Some(rate) });
+        };
+        let mut bandwidth = Self::default();
+        for (direction, value) in map {
+            match direction.as_str() {
+                "up" => bandwidth.up = Some(rate(value)?),
+                "down" => bandwidth.down = Some(rate(value)?),
+                other => return Err(format!("expected a map of `up` and `down`, found `{other}`")),
+            }
+        }
+        Ok(bandwidth)
+    }
 }
 
 impl Default for HttpOptions {
@@ -85,6 +135,7 @@ impl Default for HttpOptions {
             throw: false,
             trace_context: false,
             save_dir: PathBuf::from("."),
+            bandwidth: Bandwidth::default(),
         }
     }
 }
@@ -127,6 +178,7 @@ impl HttpOptions {
             throw: o.flag("throw", errors).unwrap_or(self.throw),
             trace_context: o.flag("trace_context", errors).unwrap_or(self.trace_context),
             save_dir: save_dir.unwrap_or(self.save_dir),
+            bandwidth: o.bandwidth("bandwidth", errors).unwrap_or(self.bandwidth),
         }
     }
 

@@ -21,6 +21,7 @@ mod failures;
 mod redirects;
 mod requests;
 mod secure;
+mod uploads;
 
 /// What the server does with one request.
 enum Reply {

@@ -30,6 +30,7 @@ use crate::script::tracer::Tracer;
 
 mod caches;
 mod docs;
+mod form;
 mod request;
 mod response;
 mod transfer;
@@ -102,7 +103,12 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define(&mut module, "form", |fields: Map| request::form(&fields));
     define(&mut module, "json", |value: Dynamic| request::json(&value));
     let host = context.clone();
-    define(&mut module, "multipart", move |fields: Map| request::multipart(&host, &fields));
+    define(&mut module, "multipart", move |fields: Dynamic| form::multipart(&host, &fields));
+    define(&mut module, "part", form::named_part);
+    let host = context.clone();
+    define(&mut module, "generated", move |size: Dynamic| form::generated(&host, &size, Map::new()));
+    let host = context.clone();
+    define(&mut module, "generated", move |size: Dynamic, settings: Map| form::generated(&host, &size, settings));
     let host = context.clone();
     define(&mut module, "file", move |path: ImmutableString| request::file(&host, &path, None));
     let host = context.clone();

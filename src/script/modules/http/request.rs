@@ -13,6 +13,8 @@ use smallvec::SmallVec;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
+use crate::net::generated::Generated;
+use crate::net::pack::Coding;
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -38,6 +40,17 @@ pub enum BodyKind {
         /// Where it is.
         path: Rc<Path>,
         /// Its content type, if the script gave one.
+        content_type: Option<ImmutableString>,
+    },
+    /// Bytes that are made while they are sent.
+    Generated(Rc<Generated>),
+    /// A part of a form, with a name and a type of its own.
+    Part {
+        /// What it holds: a text, a blob, or another body.
+        content: Dynamic,
+        /// What its file is called.
+        file_name: Option<ImmutableString>,
+        /// What it says it is.
         content_type: Option<ImmutableString>,
     },
 }
@@ -111,7 +124,9 @@ pub fn prepare(
         }
     }
     if let Some(params) = params {
-        apply(host, params, &mut prepared)?;
+        let compression = apply(host, params, &mut prepared)?;
+        // Last, for it comes on top of a type and an encoding that the headers give.
+        transfer::compress(&compression, &mut prepared.request)?;
     }
     Ok(prepared)
 }
@@ -127,6 +142,10 @@ pub const PARAMS: &[&str] = &[
     "expected",
     "auth",
     "throws",
+    "chunked",
+    "compression",
+    "expect_continue",
+    "bandwidth",
     "response",
     "discard_body",
     "max_body",
@@ -134,7 +153,9 @@ pub const PARAMS: &[&str] = &[
     "digest",
 ];
 
-fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
+/// Applies them. Returns how the body is to be compressed.
+fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<Vec<Coding>> {
+    let mut compression = Vec::new();
     for (key, value) in params {
         match key.as_str() {
             "name" => {
@@ -161,9 +182,14 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
             }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
-            "response" | "discard_body" | "max_body" | "save_to" | "digest" => {
+            "chunked" | "compression" | "expect_continue" | "bandwidth" | "response" | "discard_body" | "max_body"
+            | "save_to" | "digest" => {
                 let Some(http) = host.http() else { continue };
-                transfer::apply(&key, &value, &http.options, &mut prepared.request)?;
+                if key == "compression" {
+                    compression = transfer::codings(&value)?;
+                } else {
+                    transfer::apply(&key, &value, &http.options, &mut prepared.request)?;
+                }
             }
             "throw" | "throws" => {
                 prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
@@ -178,7 +204,7 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
             }
         }
     }
-    Ok(())
+    Ok(compression)
 }
 
 pub(super) fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
@@ -285,6 +311,12 @@ fn body_of(value: &Dynamic) -> ScriptResult<(Body, Option<HeaderValue>)> {
                 (bytes.clone().into(), Some(HeaderValue::from_static(content_type)))
             }
             BodyKind::Multipart(form) => (Body::Multipart(form.clone()), None),
+            BodyKind::Generated(content) => {
+                (Body::Generated(content.clone()), Some(HeaderValue::from_static("application/octet-stream")))
+            }
+            BodyKind::Part { .. } => {
+                return Err(host_error("a part is no body of its own: put it into `http::multipart(#{ name: part })`"));
+            }
             BodyKind::File { path, content_type } => {
                 let content_type = content_type.as_ref().map_or_else(
                     || mime_guess::from_path(path).first_or_octet_stream().to_string(),
@@ -353,45 +385,4 @@ pub fn file(host: &HostContext, path: &str, content_type: Option<ImmutableString
             Err(host_error(format!("can't send the file `{path}` (looked for `{}`): {error}", full.display())))
         }
     }
-}
-
-/// `http::multipart`: texts, blobs, files, or arrays of them.
-///
-/// # Errors
-/// When a field is none of these.
-pub fn multipart(host: &HostContext, fields: &Map) -> ScriptResult<HttpBody> {
-    let mut form = Multipart::new(host.vu().rng.borrow_mut().u64(..));
-    for (name, value) in fields {
-        match value.read_lock::<Array>() {
-            Some(values) => {
-                for value in values.iter() {
-                    part(&mut form, name, value)?;
-                }
-            }
-            None => part(&mut form, name, value)?,
-        }
-    }
-    Ok(HttpBody(Rc::new(BodyKind::Multipart(Rc::new(form)))))
-}
-
-fn part(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
-    if let Some(bytes) = value.read_lock::<Blob>() {
-        form.bytes(name, name, None, Bytes::copy_from_slice(&bytes));
-    } else if let Some(body) = value.read_lock::<HttpBody>() {
-        match &*body.0 {
-            BodyKind::File { path, content_type } => form.file(name, path, None, content_type.as_deref()),
-            BodyKind::Bytes(bytes, content_type) => form.bytes(name, name, Some(content_type), bytes.clone()),
-            BodyKind::Multipart(_) => {
-                return Err(host_error(format!("field `{name}`: a form can't hold a form")));
-            }
-        }
-    } else if value.is_map() || value.is_array() || value.is_unit() {
-        return Err(host_error(format!(
-            "field `{name}` must be a text, a number, a blob, or `http::file(...)`; this is {}",
-            value.type_name()
-        )));
-    } else {
-        form.text(name, &value.to_string());
-    }
-    Ok(())
 }
