@@ -30,6 +30,7 @@ pub mod pack;
 mod pool;
 mod response;
 pub mod save;
+mod sending;
 pub mod tape;
 pub mod target;
 pub mod tls;
