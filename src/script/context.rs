@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 
 use super::calls::Calls;
 use super::modules::data::DataPool;
+use super::modules::http::client::{ClientTable, VuClients};
 use super::series::SeriesTable;
 use super::tracer::Tracer;
 use crate::event::{LogLevel, LogLine};
@@ -120,6 +121,8 @@ pub struct VuContext {
     pub kept: RefCell<Option<Box<FxHashMap<ImmutableString, Dynamic>>>>,
     /// Its HTTP client; none in init.
     pub client: Option<Client>,
+    /// Those that it has for `http::client`s of other options or cookies.
+    pub clients: VuClients,
 }
 
 impl VuContext {
@@ -139,6 +142,7 @@ impl VuContext {
             state: RefCell::new(Dynamic::from_map(rhai::Map::new())),
             kept: RefCell::default(),
             client,
+            clients: VuClients::default(),
         };
         vu.begin_iteration(seed, 0);
         vu
@@ -185,6 +189,7 @@ struct Inner {
     vu: RefCell<Rc<VuContext>>,
     metrics: Metrics,
     http: Option<HttpContext>,
+    clients: ClientTable,
     epoch: Instant,
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
@@ -223,6 +228,7 @@ impl HostContext {
             vu,
             metrics,
             http,
+            clients: ClientTable::default(),
             epoch,
             calls: RefCell::default(),
             tracer: OnceCell::new(),
@@ -268,6 +274,12 @@ impl HostContext {
     #[must_use]
     pub fn http(&self) -> Option<&HttpContext> {
         self.0.http.as_ref()
+    }
+
+    /// The clients of the script's own.
+    #[must_use]
+    pub fn clients(&self) -> &ClientTable {
+        &self.0.clients
     }
 
     /// The worker's metrics; none while a script is only looked at.

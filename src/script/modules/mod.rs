@@ -90,6 +90,7 @@ impl FunctionDoc {
 pub const TABLE: &[HostModule] = &[
     vu::MODULE,
     http::MODULE,
+    http::CLIENTS,
     check::MODULE,
     pause::MODULE,
     global::MODULE,

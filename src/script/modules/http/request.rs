@@ -10,11 +10,14 @@ use bytes::Bytes;
 use rhai::{Array, Blob, Dynamic, EvalAltResult, ImmutableString, Map};
 use smallvec::SmallVec;
 
+use super::client::HttpClient;
+use super::retries::Retries;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
 use crate::net::generated::Generated;
 use crate::net::pack::Coding;
+use crate::plan::{HttpOptions, HttpVersion};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -76,7 +79,10 @@ impl Expected {
 }
 
 /// A request that is ready to be made, and how it is to be recorded.
+#[derive(Clone)]
 pub struct Prepared {
+    /// Who makes it; none for its virtual user's own client.
+    pub client: Option<Rc<net::http::Client>>,
     /// The request.
     pub request: net::http::Request,
     /// The number of its name.
@@ -89,45 +95,70 @@ pub struct Prepared {
     pub expected: Expected,
     /// Whether a failure is an exception.
     pub throw: bool,
+    /// Whether, when and how often it is tried again.
+    pub retries: Option<Rc<Retries>>,
+    /// How its body is compressed.
+    pub compression: Vec<Coding>,
 }
 
-/// Builds a request.
+impl Prepared {
+    /// A request of which nothing has been said yet.
+    #[must_use]
+    pub fn new(request: net::http::Request, options: &HttpOptions) -> Self {
+        Self {
+            client: None,
+            request,
+            name: 0,
+            named: false,
+            tags: 0,
+            expected: Expected::Default,
+            throw: options.throw,
+            retries: None,
+            compression: Vec::new(),
+        }
+    }
+}
+
+/// Builds a request, of a client of the script's or, where there is none, of the global functions.
 ///
 /// # Errors
 /// When the URL, the body or a parameter is not what it must be.
 pub fn prepare(
     host: &HostContext,
+    client: Option<&HttpClient>,
     method: Method,
     url: &str,
     body: Dynamic,
     params: Option<Map>,
 ) -> ScriptResult<Prepared> {
+    let mut prepared = match client {
+        None => plain(host, method, url)?,
+        Some(client) => client.prepared(host, method, url)?,
+    };
+    if !body.is_unit() {
+        let (body, content_type) = body_of(&body)?;
+        prepared.request.body = body;
+        // What a client says of all its bodies counts more than what is usual for them.
+        if let (Some(content_type), false) = (content_type, prepared.request.headers.contains_key(CONTENT_TYPE)) {
+            prepared.request.headers.insert(CONTENT_TYPE, content_type);
+        }
+    }
+    if let Some(params) = params {
+        apply(host, client, params, &mut prepared)?;
+    }
+    // Last, for it comes on top of a type and an encoding that the headers give.
+    transfer::compress(&prepared.compression, &mut prepared.request)?;
+    Ok(prepared)
+}
+
+fn plain(host: &HostContext, method: Method, url: &str) -> ScriptResult<Prepared> {
     let (Some(http), Some((_, series))) = (host.http(), host.recording()) else {
         return Err(bridge::WaitError::NoTask.into_script_error("make a request"));
     };
     let known =
         series.borrow_mut().url(url, |text| http.network.target(text)).map_err(|error| host_error(error.detail))?;
-    let request = net::http::Request::new(method, known.target);
-    let mut prepared = Prepared {
-        request,
-        name: known.name,
-        named: false,
-        tags: 0,
-        expected: Expected::Default,
-        throw: http.options.throw,
-    };
-    if !body.is_unit() {
-        let (body, content_type) = body_of(&body)?;
-        prepared.request.body = body;
-        if let Some(content_type) = content_type {
-            prepared.request.headers.insert(CONTENT_TYPE, content_type);
-        }
-    }
-    if let Some(params) = params {
-        let compression = apply(host, params, &mut prepared)?;
-        // Last, for it comes on top of a type and an encoding that the headers give.
-        transfer::compress(&compression, &mut prepared.request)?;
-    }
+    let mut prepared = Prepared::new(net::http::Request::new(method, known.target), &http.options);
+    prepared.name = known.name;
     Ok(prepared)
 }
 
@@ -139,9 +170,11 @@ pub const PARAMS: &[&str] = &[
     "cookies",
     "timeout",
     "redirects",
+    "http_version",
     "expected",
     "auth",
     "throws",
+    "retries",
     "chunked",
     "compression",
     "expect_continue",
@@ -153,19 +186,34 @@ pub const PARAMS: &[&str] = &[
     "digest",
 ];
 
-/// Applies them. Returns how the body is to be compressed.
-fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<Vec<Coding>> {
-    let mut compression = Vec::new();
+/// Applies parameters to a request: over what its client says, where it has one.
+pub(super) fn apply(
+    host: &HostContext,
+    client: Option<&HttpClient>,
+    params: Map,
+    prepared: &mut Prepared,
+) -> ScriptResult<()> {
     for (key, value) in params {
         match key.as_str() {
             "name" => {
                 let name = text("name", &value)?;
+                let name = match client {
+                    Some(client) => client.name(name),
+                    None => name,
+                };
                 if let Some((_, series)) = host.recording() {
                     prepared.name = series.borrow_mut().name(&name);
                 }
                 prepared.named = true;
             }
-            "tags" => prepared.tags = tag_set(host, &map("tags", value)?)?,
+            "tags" => {
+                let tags = map("tags", value)?;
+                let tags = match client {
+                    Some(client) => client.tags(tags),
+                    None => tags,
+                };
+                prepared.tags = tag_set(host, &tags)?;
+            }
             "headers" => headers(&map("headers", value)?, &mut prepared.request.headers)?,
             "cookies" => {
                 for (name, value) in map("cookies", value)? {
@@ -180,20 +228,24 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
                 };
                 prepared.request.redirects = Some(wanted);
             }
+            "http_version" => {
+                let named = value.read_lock::<ImmutableString>().and_then(|text| HttpVersion::named(&text));
+                let wanted = || wrong("http_version", "one of `auto`, `1.1`, `2`, `h2c`", &value);
+                prepared.request.version = Some(named.ok_or_else(wanted)?);
+            }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
-            "chunked" | "compression" | "expect_continue" | "bandwidth" | "response" | "discard_body" | "max_body"
-            | "save_to" | "digest" => {
+            "compression" => prepared.compression = transfer::codings(&value)?,
+            "chunked" | "expect_continue" | "bandwidth" | "response" | "discard_body" | "max_body" | "save_to"
+            | "digest" => {
                 let Some(http) = host.http() else { continue };
-                if key == "compression" {
-                    compression = transfer::codings(&value)?;
-                } else {
-                    transfer::apply(&key, &value, &http.options, &mut prepared.request)?;
-                }
+                let options = client.map_or(&http.options, HttpClient::options);
+                transfer::apply(&key, &value, options, &mut prepared.request)?;
             }
             "throw" | "throws" => {
                 prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
             }
+            "retries" => prepared.retries = Retries::from_value(&value)?.map(Rc::new),
             unknown => {
                 let near = units::nearest(unknown, PARAMS.iter().copied());
                 let hint = near.map_or_else(
@@ -204,7 +256,7 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
             }
         }
     }
-    Ok(compression)
+    Ok(())
 }
 
 pub(super) fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
@@ -222,7 +274,7 @@ fn map(name: &str, value: Dynamic) -> ScriptResult<Map> {
     }
 }
 
-fn duration(name: &str, value: &Dynamic) -> ScriptResult<Duration> {
+pub(super) fn duration(name: &str, value: &Dynamic) -> ScriptResult<Duration> {
     if let Some(duration) = value.read_lock::<Duration>() {
         return Ok(*duration);
     }
@@ -243,7 +295,7 @@ fn headers(map: &Map, headers: &mut HeaderMap) -> ScriptResult<()> {
             name.parse().map_err(|_| host_error(format!("`{name}` can't be the name of a header")))?;
         let values = value.read_lock::<Array>().map(|array| array.to_vec()).unwrap_or_else(|| vec![value.clone()]);
         headers.remove(&header);
-        for value in values {
+        for value in values.into_iter().filter(|value| !value.is_unit()) {
             let value = HeaderValue::from_str(&value.to_string()).map_err(|_| {
                 host_error(format!("header `{name}` has a character that no header can carry: `{value}`"))
             })?;
@@ -280,7 +332,7 @@ fn expected(value: &Dynamic) -> ScriptResult<Expected> {
     Ok(Expected::Statuses(ranges))
 }
 
-fn status_range(value: &Dynamic) -> ScriptResult<(u16, u16)> {
+pub(super) fn status_range(value: &Dynamic) -> ScriptResult<(u16, u16)> {
     let status = |number: i64| u16::try_from(number).ok();
     let range = if let Ok(number) = value.as_int() {
         status(number).map(|status| (status, status))

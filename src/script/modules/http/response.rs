@@ -1,6 +1,6 @@
 //! Responses, as scripts see them. Nothing is parsed, decoded or copied before a script looks at it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ struct Inner {
     decoded: OnceCell<Result<Bytes, String>>,
     text: OnceCell<ImmutableString>,
     json: OnceCell<LazyJson>,
+    attempts: Cell<u32>,
 }
 
 /// A response; cheap to clone.
@@ -60,7 +61,15 @@ impl Response {
             decoded: OnceCell::new(),
             text: OnceCell::new(),
             json: OnceCell::new(),
+            attempts: Cell::new(1),
         }))
+    }
+
+    /// The same, as the last of so many attempts.
+    #[must_use]
+    pub fn after(self, attempts: u32) -> Self {
+        self.0.attempts.set(attempts);
+        self
     }
 
     /// The exchange.
@@ -234,6 +243,7 @@ pub fn register(engine: &mut Engine) {
     engine.register_get("duration", |r: &mut Response| r.0.exchange.timings.duration());
     engine.register_get("url", |r: &mut Response| ImmutableString::from(r.0.exchange.url.as_str()));
     engine.register_get("redirects", |r: &mut Response| r.0.redirects as i64);
+    engine.register_get("attempts", |r: &mut Response| i64::from(r.0.attempts.get()));
     engine.register_get("proto", |r: &mut Response| ImmutableString::from(r.0.exchange.protocol.unwrap_or_default()));
     engine.register_get("tls_version", |r: &mut Response| {
         ImmutableString::from(r.0.exchange.tls_version.unwrap_or_default())
