@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, ImmutableString};
 use rustc_hash::FxHashMap;
 
+use super::bridge::guard::Budget;
 use super::calls::Calls;
+use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
 use super::modules::http::client::{ClientTable, VuClients};
+use super::modules::parallel::FlowSlot;
 use super::series::SeriesTable;
 use super::tracer::Tracer;
 use crate::event::{LogLevel, LogLine};
@@ -123,6 +126,10 @@ pub struct VuContext {
     pub client: Option<Client>,
     /// Those that it has for `http::client`s of other options or cookies.
     pub clients: VuClients,
+    /// Its flows, while it runs some side by side.
+    pub flows: FlowSlot,
+    /// What its scripts may use; none in init.
+    pub budget: OnceCell<Rc<Budget>>,
 }
 
 impl VuContext {
@@ -143,6 +150,8 @@ impl VuContext {
             kept: RefCell::default(),
             client,
             clients: VuClients::default(),
+            flows: FlowSlot::default(),
+            budget: OnceCell::new(),
         };
         vu.begin_iteration(seed, 0);
         vu
@@ -194,6 +203,7 @@ struct Inner {
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
     tracer: OnceCell<Tracer>,
+    evidence: Evidence,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -232,6 +242,7 @@ impl HostContext {
             epoch,
             calls: RefCell::default(),
             tracer: OnceCell::new(),
+            evidence: Evidence::default(),
         }))
     }
 
@@ -330,6 +341,12 @@ impl HostContext {
     #[must_use]
     pub fn tracer(&self) -> Option<&Tracer> {
         self.0.tracer.get()
+    }
+
+    /// The values of calls that failed.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.0.evidence
     }
 
     /// Writes a line of the script's own for the user.

@@ -19,9 +19,11 @@ use crate::plan::{HttpOptions, HttpVersion};
 mod clients;
 mod failures;
 mod http2;
+mod http2_hostile;
 mod redirects;
 mod requests;
 mod secure;
+mod secure_options;
 mod uploads;
 
 /// What the server does with one request.

@@ -8,7 +8,7 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use rustc_hash::FxHashSet;
 use url::Url;
 
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::bridge;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -57,7 +57,7 @@ const DOCS: &[FunctionDoc] = &[
     },
 ];
 
-fn register(engine: &mut Engine, _context: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "tags", |html: ImmutableString, name: ImmutableString| {
         bridge::on_worker_stack(|| tags(&html, &name))
@@ -67,7 +67,7 @@ fn register(engine: &mut Engine, _context: &HostContext) {
         let found = bridge::on_worker_stack(|| resources(&html, page));
         Ok(found.into_iter().map(Resource::into_value).collect())
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 /// The tags of a page that begin something, without those in templates and in what browsers with scripts skip.

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
 
-use super::{HostModule, define, define_for};
+use super::{HostModule, define, define_for, publish};
 use crate::event::LogLevel;
 use crate::fault::Fault;
 use crate::metric::snapshot::ErrorKey;
@@ -84,7 +84,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     });
     let host = context.clone();
     define(&mut module, "clear_cookies", move || clear_cookies(&host));
-    engine.register_static_module("http", module.into());
+    publish(engine, context, "http", module);
 }
 
 fn verb(name: &str) -> ScriptResult<Method> {
