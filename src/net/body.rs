@@ -1,7 +1,7 @@
-//! What a request carries: nothing, bytes, a file, or a multipart form of both.
+//! What a request carries: nothing, bytes, a file, what is made on the way, or a multipart form of these.
 //!
 //! A [`Body`] is a recipe and can be sent any number of times (redirects, a retry); files are opened when it is sent and
-//! read in chunks, never as a whole. The length is always known beforehand.
+//! read in chunks, never as a whole. The length is known beforehand, but for one that is compressed while it is sent.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -16,6 +16,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::NetError;
+use super::generated::Generated;
+use super::pack::{self, Coding, Packer};
 use crate::fault::Fault;
 
 /// How much of a file is read at once.
@@ -33,6 +35,19 @@ pub enum Body {
     Multipart(Rc<Multipart>),
     /// A file, as it is on disk when the request is made.
     File(Rc<Path>),
+    /// Bytes that are made while they are sent.
+    Generated(Rc<Generated>),
+    /// A body that is compressed while it is sent.
+    Packed(Rc<Packed>),
+}
+
+/// A body, and how it is compressed.
+#[derive(Debug)]
+pub struct Packed {
+    /// What is compressed.
+    pub body: Body,
+    /// By what, one after the other.
+    pub codings: Vec<Coding>,
 }
 
 impl Body {
@@ -40,16 +55,33 @@ impl Body {
     pub(super) fn content_type(&self) -> Option<HeaderValue> {
         match self {
             Self::Multipart(form) => HeaderValue::from_str(&form.content_type()).ok(),
-            Self::Empty | Self::Bytes(_) | Self::File(_) => None,
+            Self::Packed(packed) => packed.body.content_type(),
+            Self::Empty | Self::Bytes(_) | Self::File(_) | Self::Generated(_) => None,
         }
     }
 
-    /// Whether sending it needs files.
-    pub(super) fn needs_files(&self) -> bool {
-        matches!(self, Self::Multipart(_) | Self::File(_))
+    /// The `Content-Encoding` that comes with the body.
+    pub(super) fn content_encoding(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Packed(packed) => HeaderValue::from_str(&pack::content_encoding(&packed.codings)).ok(),
+            _ => None,
+        }
     }
 
-    /// A body without files, ready to send.
+    /// Whether its content type is its own, and no other may be given.
+    pub(super) fn is_form(&self) -> bool {
+        match self {
+            Self::Packed(packed) => packed.body.is_form(),
+            body => matches!(body, Self::Multipart(_)),
+        }
+    }
+
+    /// Whether it has to be opened to be sent.
+    pub(super) fn is_streamed(&self) -> bool {
+        !matches!(self, Self::Empty | Self::Bytes(_))
+    }
+
+    /// A body that is not streamed, ready to send.
     pub(super) fn ready(&self) -> Outgoing {
         match self {
             Self::Bytes(bytes) if !bytes.is_empty() => Outgoing::Bytes(bytes.clone()),
@@ -57,17 +89,27 @@ impl Body {
         }
     }
 
-    /// Opens its files.
+    /// Opens its files, and what else it needs.
     pub(super) async fn open(&self) -> Result<Outgoing, NetError> {
         let mut parts = Parts::default();
         match self {
             Self::Empty | Self::Bytes(_) => return Ok(self.ready()),
             Self::File(path) => parts.push_file(path).await?,
+            Self::Generated(generated) => parts.push_generated(generated.clone()),
+            Self::Packed(packed) => {
+                let inner = Box::pin(packed.body.open()).await?;
+                let packer = Packer::new(&packed.codings).map_err(|error| NetError {
+                    fault: Fault::NO_MEMORY,
+                    detail: format!("can't compress: {error}"),
+                })?;
+                return Ok(Outgoing::Packed(Box::new(Packing { inner, packer: Some(packer), rest: false })));
+            }
             Self::Multipart(form) => {
                 for segment in &form.segments {
                     match segment {
                         Segment::Bytes(bytes) => parts.push_bytes(bytes.clone()),
                         Segment::File(path) => parts.push_file(path).await?,
+                        Segment::Generated(generated) => parts.push_generated(generated.clone()),
                     }
                 }
                 parts.push_bytes(form.closing());
@@ -93,6 +135,7 @@ impl From<String> for Body {
 enum Segment {
     Bytes(Bytes),
     File(PathBuf),
+    Generated(Rc<Generated>),
 }
 
 /// A `multipart/form-data` form (RFC 7578), its parts in the order in which they were added.
@@ -137,6 +180,14 @@ impl Multipart {
         let head = self.head(name, Some(file_name), Some(&content_type_of(file_name, content_type)));
         self.segments.push(Segment::Bytes(head.into()));
         self.segments.push(Segment::File(path.to_owned()));
+        self.open = true;
+    }
+
+    /// Adds a file that is made while it is sent.
+    pub fn generated(&mut self, name: &str, file_name: &str, content_type: Option<&str>, content: Rc<Generated>) {
+        let head = self.head(name, Some(file_name), Some(&content_type_of(file_name, content_type)));
+        self.segments.push(Segment::Bytes(head.into()));
+        self.segments.push(Segment::Generated(content));
         self.open = true;
     }
 
@@ -196,6 +247,38 @@ pub(super) enum Outgoing {
     Empty,
     Bytes(Bytes),
     Parts(Box<Parts>),
+    Packed(Box<Packing>),
+}
+
+/// A body that is being compressed.
+#[derive(Debug)]
+pub(super) struct Packing {
+    inner: Outgoing,
+    /// None at the end.
+    packer: Option<Packer>,
+    /// Whether the worker's other tasks are to have their turn first.
+    rest: bool,
+}
+
+impl Packing {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        // Compression takes a while, and a fast target would take piece after piece.
+        if std::mem::take(&mut self.rest) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(packer) = &mut self.packer else { return Poll::Ready(None) };
+        let packed = match ready!(self.inner.poll_chunk(cx)).transpose()? {
+            Some(piece) => packer.push(&piece)?,
+            None => match self.packer.take() {
+                Some(packer) => packer.finish()?,
+                None => Vec::new(),
+            },
+        };
+        self.rest = true;
+        // An empty piece says that there may be more.
+        Poll::Ready(Some(Ok(packed.into())))
+    }
 }
 
 /// Bytes and open files, one after the other.
@@ -210,6 +293,7 @@ pub(super) struct Parts {
 enum Piece {
     Bytes(Bytes),
     File { file: tokio::fs::File, path: PathBuf, left: u64 },
+    Generated { content: Rc<Generated>, at: u64 },
 }
 
 impl Parts {
@@ -217,6 +301,13 @@ impl Parts {
         if !bytes.is_empty() {
             self.left += bytes.len() as u64;
             self.queue.push_back(Piece::Bytes(bytes));
+        }
+    }
+
+    fn push_generated(&mut self, content: Rc<Generated>) {
+        if content.size() > 0 {
+            self.left += content.size();
+            self.queue.push_back(Piece::Generated { content, at: 0 });
         }
     }
 
@@ -241,6 +332,15 @@ impl Parts {
         let chunk = match self.queue.front_mut() {
             None => return Poll::Ready(None),
             Some(Piece::Bytes(bytes)) => std::mem::take(bytes),
+            Some(Piece::Generated { content, at }) => {
+                let chunk = content.piece(*at);
+                *at += chunk.len() as u64;
+                if *at < content.size() {
+                    self.left -= chunk.len() as u64;
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+                chunk
+            }
             Some(Piece::File { file, path, left }) => {
                 let wanted = usize::try_from(*left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
                 self.chunk.resize(wanted, 0);
@@ -271,7 +371,7 @@ impl Parts {
 }
 
 impl Outgoing {
-    /// The next piece, none at the end.
+    /// The next piece, none at the end; empty where nothing is ready yet, and more may come at once.
     pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match std::mem::replace(self, Self::Empty) {
             Self::Empty => Poll::Ready(None),
@@ -281,15 +381,29 @@ impl Outgoing {
                 *self = Self::Parts(parts);
                 chunk
             }
+            Self::Packed(mut packing) => {
+                let chunk = packing.poll_chunk(cx);
+                *self = Self::Packed(packing);
+                chunk
+            }
         }
     }
 
-    /// How many bytes are still to come.
-    pub(super) fn left(&self) -> u64 {
+    /// How many bytes are still to come; none where that shows only at the end.
+    pub(super) fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty => 0,
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Parts(parts) => parts.left,
+            Self::Empty => Some(0),
+            Self::Bytes(bytes) => Some(bytes.len() as u64),
+            Self::Parts(parts) => Some(parts.left),
+            Self::Packed(_) => None,
+        }
+    }
+
+    /// Whether nothing is still to come.
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Self::Packed(packing) => packing.packer.is_none(),
+            body => body.length() == Some(0),
         }
     }
 }
@@ -304,12 +418,12 @@ mod tests {
 
     async fn sent(body: &Body) -> Result<String, NetError> {
         let mut outgoing = body.open().await?;
-        let length = outgoing.left();
+        let length = outgoing.length().unwrap();
         let mut bytes = Vec::new();
         while let Some(chunk) = next(&mut outgoing).await {
             bytes.extend_from_slice(&chunk.unwrap());
         }
-        assert_eq!((bytes.len() as u64, outgoing.left()), (length, 0), "the length is told before");
+        assert_eq!((bytes.len() as u64, outgoing.length()), (length, Some(0)), "the length is told before");
         Ok(String::from_utf8(bytes).unwrap())
     }
 

@@ -87,6 +87,14 @@ pub(super) enum Connection {
 }
 
 impl Connection {
+    /// Whether its buffers are those of a slow line: it serves no other.
+    pub(super) fn is_narrow(&self) -> bool {
+        match self {
+            Self::Http1(http) => http.is_narrow(),
+            Self::Http2(_) => false,
+        }
+    }
+
     /// Opens one: dials, makes the TLS handshake.
     pub(super) async fn open(
         dialer: &Dialer,

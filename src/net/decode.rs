@@ -10,6 +10,9 @@ use crate::fault::Fault;
 /// How many encodings may be stacked.
 const LAYERS_MAX: usize = 4;
 
+/// The largest window that a `zstd` body may ask for: 8 MiB (RFC 9659).
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
 /// Undoes a `Content-Encoding`: `gzip`, `deflate` (with or without its zlib wrapping), `br`, `zstd`, or several of them
 /// in the order in which they were applied (`gzip, br`). A body without one is returned as it is.
 ///
@@ -44,7 +47,7 @@ fn undo(encoding: &str, body: &[u8], limit: u64) -> Result<Bytes, NetError> {
             read_all(flate2::read::DeflateDecoder::new(body), limit)
         }
     } else if is("br") {
-        read_all(brotli_decompressor::Decompressor::new(body, 4096), limit)
+        read_all(brotli::Decompressor::new(body, 4096), limit)
     } else if is("zstd") {
         read_zstd(body, limit)
     } else {
@@ -66,18 +69,11 @@ fn read_all(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     Ok((body.len() as u64 <= limit).then_some(body))
 }
 
-fn read_zstd(mut body: &[u8], limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut all = Vec::new();
-    // Frames may follow one another; together they are the body.
-    while !body.is_empty() {
-        let decoder = ruzstd::decoding::StreamingDecoder::new(&mut body).map_err(io::Error::other)?;
-        match read_all(decoder, limit - all.len() as u64)? {
-            Some(frame) if all.is_empty() => all = frame,
-            Some(frame) => all.extend_from_slice(&frame),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(all))
+/// Frames may follow one another; together they are the body.
+fn read_zstd(body: &[u8], limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(body)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    read_all(decoder, limit)
 }
 
 /// `deflate` means zlib, but some servers send it bare.
@@ -119,7 +115,7 @@ mod tests {
     }
 
     fn zstd(body: &[u8]) -> Bytes {
-        ruzstd::encoding::compress_to_vec(body, ruzstd::encoding::CompressionLevel::Fastest).into()
+        zstd::stream::encode_all(body, 1).unwrap().into()
     }
 
     /// A brotli stream by hand: window 16, one uncompressed meta-block, an empty last one (RFC 7932, section 9).

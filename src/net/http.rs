@@ -230,6 +230,7 @@ impl Client {
                     None if options.discard_response_bodies => Intake::Discard,
                     None => Intake::Keep,
                 },
+                bandwidth: request.bandwidth.unwrap_or(options.bandwidth),
                 digest: request.digest,
                 max_body: request.max_body.unwrap_or(options.max_body),
                 max_passing: request.max_body.unwrap_or(u64::MAX),
@@ -322,11 +323,16 @@ impl Client {
                 }
             }
         };
-        let offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
+        let mut offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
+        // Streams of one HTTP/2 connection have no pace of their own.
+        offer.http2 &= !hop.terms.bandwidth.is_bounded() || !offer.http1;
         let mut kept = if options.no_connection_reuse { None } else { self.kept().take(origin, offer) };
+        if !hop.terms.bandwidth.is_bounded() {
+            kept = kept.filter(|connection| !connection.is_narrow());
+        }
         let mut repeated = false;
         loop {
-            let body = if hop.request.body.needs_files() {
+            let body = if hop.request.body.is_streamed() {
                 match Box::pin(hop.request.body.open()).await {
                     Ok(body) => body,
                     Err(error) => {
@@ -400,10 +406,11 @@ impl Client {
             && request.cookies.is_empty()
             && request.auth.is_none()
             && target.authorization().is_none()
-            && !request.body.needs_files()
+            && !request.body.is_streamed()
             && !self.network.options.no_connection_reuse
             && forwarding.is_none()
             && self.jar.borrow().is_empty();
+        let has_body = !body.is_over();
         let made = target.origin().headers();
         let headers = if is_plain {
             Cow::Borrowed(made)
@@ -411,7 +418,14 @@ impl Client {
             Cow::Owned(self.headers(hop, target, made.clone(), forwarding))
         };
         let line = if forwarding.is_some() { target.absolute() } else { target.line() };
-        Message { method: &request.method, target: line, headers, body }
+        Message {
+            method: &request.method,
+            target: line,
+            headers,
+            chunked: request.chunked && has_body,
+            expect_continue: request.expect_continue && has_body,
+            body,
+        }
     }
 
     fn headers(
@@ -431,6 +445,9 @@ impl Client {
         if let Some(value) = request.body.content_type() {
             headers.insert(CONTENT_TYPE, value);
         }
+        if let Some(value) = request.body.content_encoding() {
+            headers.insert(CONTENT_ENCODING, value);
+        }
         if let Some((user, password)) = &request.auth {
             headers.insert(AUTHORIZATION, target::basic(user, password));
         } else if let Some(value) = target.authorization() {
@@ -440,7 +457,7 @@ impl Client {
             // The length is the body's, and a form's type holds the boundary that its body uses.
             let own = *name == CONTENT_LENGTH
                 || *name == TRANSFER_ENCODING
-                || (*name == CONTENT_TYPE && matches!(request.body, Body::Multipart(_)));
+                || (*name == CONTENT_TYPE && request.body.is_form());
             if own {
                 continue;
             }

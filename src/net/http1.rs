@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -17,17 +17,20 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, Method};
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::alarm::Alarm;
 use super::body::Outgoing;
 use super::classify;
 use super::intake::{Algorithm, Flow, Intake, Taken, Taking};
+use super::pace::Pace;
 use super::proxy::Forwarding;
 use super::response::{Broken, Framing, HEAD_BYTES_MAX, Head, parse_head};
+use super::sending::{Sending, Sent, Unsendable};
 use super::wire::{Meter, Moved, Wire};
 use crate::fault::Fault;
+use crate::plan::Bandwidth;
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -57,6 +60,10 @@ pub(super) struct Message<'a> {
     /// All headers but the length.
     pub(super) headers: Cow<'a, HeaderMap>,
     pub(super) body: Outgoing,
+    /// Whether the body goes in chunks though its length is known.
+    pub(super) chunked: bool,
+    /// Whether the body waits until the target says that it wants it.
+    pub(super) expect_continue: bool,
 }
 
 impl Message<'_> {
@@ -71,10 +78,22 @@ impl Message<'_> {
             out.extend_from_slice(value.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        let length = self.body.left();
+        let length = if self.chunked { None } else { self.body.length() };
+        let Some(length) = length else {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            self.encode_expectation(out);
+            return;
+        };
         // Where a body is expected, its absence has to be said.
         if length > 0 || matches!(*self.method, Method::POST | Method::PUT | Method::PATCH) {
             write!(out, "Content-Length: {length}\r\n").expect("memory takes all");
+        }
+        self.encode_expectation(out);
+    }
+
+    fn encode_expectation(&self, out: &mut Vec<u8>) {
+        if self.expect_continue {
+            out.extend_from_slice(b"Expect: 100-continue\r\n");
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -97,6 +116,8 @@ pub(super) struct Terms {
     pub(super) deadline: Option<Instant>,
     /// How long it may take from its first write, where it is not.
     pub(super) timeout: Duration,
+    /// How fast bytes may go, where that is bounded.
+    pub(super) bandwidth: Bandwidth,
     /// What becomes of the body.
     pub(super) intake: Intake,
     /// What digest is made of it.
@@ -138,6 +159,8 @@ pub(super) struct Http1 {
     tls_version: Option<&'static str>,
     forwarding: Option<Box<Forwarding>>,
     used: bool,
+    /// Whether its buffers are those of a slow line.
+    narrow: bool,
 }
 
 impl std::fmt::Debug for Http1 {
@@ -153,7 +176,7 @@ impl Http1 {
         remote: Option<SocketAddr>,
         tls_version: Option<&'static str>,
     ) -> Self {
-        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, forwarding: None, used: false }
+        Self { wire, meter, alarm: Alarm::default(), remote, tls_version, forwarding: None, used: false, narrow: false }
     }
 
     /// With a proxy that sends requests on, where there is one.
@@ -177,6 +200,11 @@ impl Http1 {
     /// Whether it has carried a request.
     pub(super) fn is_used(&self) -> bool {
         self.used
+    }
+
+    /// Whether its buffers are those of a slow line: it serves no other.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.narrow
     }
 
     /// Whether no byte of the latest request's response has been read.
@@ -203,7 +231,12 @@ impl Http1 {
         head.clear();
         message.encode(&mut head);
         let mut reading = Reading::new(message.method, terms);
-        let mut sending = Sending { head, at: 0, chunk: Bytes::new(), body: message.body, state: Sent::Part };
+        let mut sending = Sending::new(head, message, terms);
+        let mut pace = terms.bandwidth.down.map(Pace::new);
+        if terms.bandwidth.is_bounded() && !self.narrow {
+            self.narrow = true;
+            self.wire.narrow(terms.bandwidth);
+        }
         let mut to_probe = std::mem::replace(&mut self.used, true);
         let mut deadline = terms.deadline;
         let failure = std::future::poll_fn(|cx| {
@@ -212,7 +245,7 @@ impl Http1 {
             {
                 return Poll::Ready(Some(failure));
             }
-            if let Poll::Ready(end) = self.advance(cx, &mut sending, &mut reading, scratch) {
+            if let Poll::Ready(end) = self.advance(cx, &mut sending, &mut reading, &mut pace, scratch) {
                 return Poll::Ready(end.err());
             }
             let begun = || self.meter.first_write().unwrap_or_else(Instant::now);
@@ -247,9 +280,12 @@ impl Http1 {
         cx: &mut Context<'_>,
         sending: &mut Sending,
         reading: &mut Reading<'_>,
+        pace: &mut Option<Pace>,
         scratch: &Scratch,
     ) -> Poll<Result<(), Broken>> {
-        if sending.state == Sent::Part {
+        // Who was answered before it was asked for its body keeps it.
+        let withheld = sending.hold.is_some() && reading.head.is_some();
+        if sending.state == Sent::Part && !withheld {
             match sending.poll(cx, &mut self.wire) {
                 Poll::Ready(Ok(())) => sending.state = Sent::All,
                 Poll::Ready(Err(Unsendable::Body(why))) => {
@@ -267,8 +303,16 @@ impl Http1 {
                     reading.cut = true;
                     break;
                 }
-                let mut buf = ReadBuf::new(&mut buffer);
-                match ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf)) {
+                let room = match pace {
+                    None => buffer.len(),
+                    Some(pace) => ready!(pace.poll_room(cx)).min(buffer.len()),
+                };
+                let mut buf = ReadBuf::new(&mut buffer[..room]);
+                let read = ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf));
+                if let Some(pace) = pace {
+                    pace.spend(buf.filled().len());
+                }
+                match read {
                     Ok(()) if buf.filled().is_empty() => {
                         reading.end(&self.meter, true)?;
                         break;
@@ -276,6 +320,12 @@ impl Http1 {
                     Ok(()) => {
                         if reading.feed(buf.filled())? {
                             break;
+                        }
+                        if reading.head.is_none() && reading.continues && sending.hold.take().is_some() {
+                            // The answer itself is still to come, and so is the end of the request.
+                            self.meter.unread();
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
                         }
                     }
                     // TLS that ends without a goodbye.
@@ -299,67 +349,6 @@ fn closed_before_response() -> Broken {
     Broken { fault: Fault::CLOSED_BEFORE_RESPONSE, why: Fault::CLOSED_BEFORE_RESPONSE.message.to_owned() }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    Part,
-    All,
-    /// Writing failed.
-    Cut,
-}
-
-/// Why a request could not be written to its end.
-enum Unsendable {
-    /// A file of its body could not be read.
-    Body(String),
-    /// The connection does not take it; the meter knows why.
-    Wire,
-}
-
-/// A request on its way out.
-struct Sending {
-    head: Vec<u8>,
-    /// How much of the head is written.
-    at: usize,
-    /// What is being written of the body.
-    chunk: Bytes,
-    body: Outgoing,
-    state: Sent,
-}
-
-impl Sending {
-    fn poll(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<Result<(), Unsendable>> {
-        loop {
-            while self.chunk.is_empty() && self.body.left() > 0 {
-                match self.body.poll_chunk(cx) {
-                    Poll::Ready(Some(Ok(chunk))) => self.chunk = chunk,
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Unsendable::Body(error.to_string()))),
-                    Poll::Ready(None) => break,
-                    // The head need not wait for a file.
-                    Poll::Pending if self.at < self.head.len() => break,
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-            let head = &self.head[self.at..];
-            let wrote = match (head.is_empty(), self.chunk.is_empty()) {
-                (true, true) if self.body.left() == 0 => {
-                    return Pin::new(wire).poll_flush(cx).map_err(|_| Unsendable::Wire);
-                }
-                (true, true) => continue,
-                (false, true) => Pin::new(&mut *wire).poll_write(cx, head),
-                (true, false) => Pin::new(&mut *wire).poll_write(cx, &self.chunk),
-                (false, false) => {
-                    let both = [IoSlice::new(head), IoSlice::new(&self.chunk)];
-                    Pin::new(&mut *wire).poll_write_vectored(cx, &both)
-                }
-            };
-            let Ok(count @ 1..) = ready!(wrote) else { return Poll::Ready(Err(Unsendable::Wire)) };
-            let of_head = count.min(head.len());
-            self.at += of_head;
-            self.chunk.advance(count - of_head);
-        }
-    }
-}
-
 /// A response on its way in.
 struct Reading<'a> {
     method: &'a Method,
@@ -368,6 +357,8 @@ struct Reading<'a> {
     head: Option<Head>,
     taking: Taking<'a>,
     informational: u32,
+    /// Whether the target has said that it wants the body.
+    continues: bool,
     /// Whether something follows the response.
     surplus: bool,
     /// Whether the rest of the body is not wanted.
@@ -384,6 +375,7 @@ impl<'a> Reading<'a> {
             head: None,
             taking: Taking::new(terms),
             informational: 0,
+            continues: false,
             surplus: false,
             cut: false,
             complete: false,
@@ -425,6 +417,7 @@ impl<'a> Reading<'a> {
             taken += length;
             if (100..200).contains(&head.status) && head.status != 101 {
                 self.informational += 1;
+                self.continues |= head.status == 100;
                 if self.informational > INFORMATIONAL_MAX {
                     let why = format!("more than {INFORMATIONAL_MAX} responses came before the final one");
                     return Err(Broken { fault: Fault::MALFORMED_RESPONSE, why });

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
+use crate::plan::Bandwidth;
+
 /// An operating system error that was seen on the socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SocketError {
@@ -113,6 +115,12 @@ impl Meter {
                 }
             }
         }
+    }
+
+    /// Forgets what was read: it was not the response yet.
+    pub(super) fn unread(&self) {
+        self.first_read.set(None);
+        self.last_read.set(None);
     }
 
     fn wants_to_write(&self) {
@@ -238,6 +246,28 @@ impl AsyncWrite for Socket {
 pub(super) enum Wire {
     Plain(Socket),
     Tls { stream: Box<TlsStream<Socket>>, meter: Rc<Meter> },
+}
+
+impl Wire {
+    /// Makes the socket's buffers small, so that the other side sees how slow this one is: a tenth of a second's worth.
+    pub(super) fn narrow(&self, bandwidth: Bandwidth) {
+        let stream = match self {
+            Self::Plain(socket) => &socket.stream,
+            Self::Tls { stream, .. } => &stream.get_ref().0.stream,
+        };
+        let bytes = |rate: u64| usize::try_from(rate / 10).unwrap_or(usize::MAX).clamp(4 * 1024, 256 * 1024);
+        let socket = match stream {
+            Stream::Tcp(tcp) => socket2::SockRef::from(tcp),
+            Stream::Unix(unix) => socket2::SockRef::from(unix),
+        };
+        // A system that refuses buffers more; what is read and written is paced all the same.
+        if let Some(rate) = bandwidth.down {
+            let _ = socket.set_recv_buffer_size(bytes(rate));
+        }
+        if let Some(rate) = bandwidth.up {
+            let _ = socket.set_send_buffer_size(bytes(rate));
+        }
+    }
 }
 
 impl AsyncRead for Wire {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::arrivals::ArrivalRate;
 use super::error::{PlanError, list};
-use super::http::HttpVersion;
+use super::http::{Bandwidth, HttpVersion};
 use super::layer::Source;
 use super::shapes::{Shape, ShapedStage};
 use crate::units::{self, Rate, UnitError};
@@ -117,6 +117,10 @@ impl Fields {
 
     pub fn bytes(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<u64> {
         self.read(name, errors, |value| number(value, "a size in bytes", units::parse_bytes))
+    }
+
+    pub fn bandwidth(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<Bandwidth> {
+        self.read(name, errors, |value| Bandwidth::read(value).map_err(Wrong::Problem))
     }
 
     pub fn count(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<u64> {

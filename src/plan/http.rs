@@ -18,6 +18,7 @@ use super::fields::{Fields, canonical};
 use super::layer::Source;
 use super::proxy::{NoProxy, Proxies};
 use super::tls::TlsOptions;
+use crate::units;
 
 /// The names of the options about HTTP, by which the run and clients know them.
 pub(super) const OPTIONS: &[&str] = &[
@@ -54,6 +55,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "proxy",
     "no_proxy",
     "save_dir",
+    "bandwidth",
 ];
 
 /// Which version of HTTP a request is made in.
@@ -142,6 +144,54 @@ pub struct HttpOptions {
     pub proxies: Proxies,
     /// The directory below which responses may be saved (default: the working directory). Scripts can't set it.
     pub save_dir: PathBuf,
+    /// How fast bytes may go over each connection.
+    pub bandwidth: Bandwidth,
+}
+
+/// How many bytes a second may go over a connection; none in a direction that is not bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// To the target.
+    pub up: Option<u64>,
+    /// From the target.
+    pub down: Option<u64>,
+}
+
+impl Bandwidth {
+    /// Whether a direction is bounded.
+    #[must_use]
+    pub fn is_bounded(self) -> bool {
+        self.up.is_some() || self.down.is_some()
+    }
+
+    /// A bandwidth in JSON: `"5MB/s"` or a number of bytes a second for both directions, or a map of `up` and `down`.
+    ///
+    /// # Errors
+    /// What was expected, and what is there instead.
+    pub fn read(value: &Value) -> Result<Self, String> {
+        let rate =
+            |value: &Value| match value {
+                Value::String(text) => units::parse_bandwidth(text).map_err(|error| error.to_string()),
+                Value::Number(number) => match number.as_u64() {
+                    Some(rate @ 1..) => Ok(rate),
+                    _ => Err(format!("expected a number of bytes a second from 1, found {number}")),
+                },
+                _ => Err("expected a text such as `5MB/s`, a number of bytes a second, or a map of `up` and `down`"
+                    .to_owned()),
+            };
+        let Value::Object(map) = value else {
+            return rate(value).map(|rate| Self { up: Some(rate), down: Some(rate) });
+        };
+        let mut bandwidth = Self::default();
+        for (direction, value) in map {
+            match direction.as_str() {
+                "up" => bandwidth.up = Some(rate(value)?),
+                "down" => bandwidth.down = Some(rate(value)?),
+                other => return Err(format!("expected a map of `up` and `down`, found `{other}`")),
+            }
+        }
+        Ok(bandwidth)
+    }
 }
 
 impl Default for HttpOptions {
@@ -173,6 +223,7 @@ impl Default for HttpOptions {
             block_hostnames: Vec::new(),
             proxies: Proxies::default(),
             save_dir: PathBuf::from("."),
+            bandwidth: Bandwidth::default(),
         }
     }
 }
@@ -236,6 +287,7 @@ impl HttpOptions {
             },
             proxies: proxies(self.proxies, o, errors),
             save_dir: save_dir.unwrap_or(self.save_dir),
+            bandwidth: o.bandwidth("bandwidth", errors).unwrap_or(self.bandwidth),
         }
     }
 

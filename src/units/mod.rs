@@ -3,7 +3,7 @@
 pub mod format;
 pub mod parse;
 
-pub use parse::{Rate, UnitError, parse_bytes, parse_count, parse_duration, parse_rate};
+pub use parse::{Rate, UnitError, parse_bandwidth, parse_bytes, parse_count, parse_duration, parse_rate};
 
 /// The candidate nearest to a misspelt word, for "did you mean"; none when nothing is near.
 #[must_use]

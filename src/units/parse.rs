@@ -206,6 +206,23 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     whole(text, value.times(scale), "bytes")
 }
 
+/// Parses a bandwidth in bytes a second: `5MB/s`, `64KiB/s`, `8Mbit/s`, or a plain number.
+///
+/// # Errors
+/// Those of [`parse_bytes`], and when it is 0.
+pub fn parse_bandwidth(text: &str) -> Result<u64, UnitError> {
+    let rate = text.trim();
+    let rate = rate.strip_suffix("/s").unwrap_or(rate).trim_end();
+    let bytes = match rate.strip_suffix("bit") {
+        Some(bits) => parse_bytes(bits)? / 8,
+        None => parse_bytes(rate)?,
+    };
+    if bytes == 0 {
+        return Err(UnitError::NotANumber { found: text.into(), expected: "a bandwidth above 0, such as `5MB/s`" });
+    }
+    Ok(bytes)
+}
+
 /// Parses a count: `200`, `10k`, `1.5M`.
 ///
 /// # Errors
@@ -353,6 +370,16 @@ mod tests {
         }
         for text in ["", "/s", "50/", "50/0s", "50/fortnight", "x/s", "5q/s"] {
             assert!(parse_rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bandwidth_is_bytes_a_second() {
+        for (text, bytes) in [("5MB/s", 5_000_000), (" 64KiB/s", 65_536), ("8Mbit/s", 1_000_000), ("100", 100)] {
+            assert_eq!(parse_bandwidth(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "0", "4bit/s", "5MB/m", "fast"] {
+            assert!(parse_bandwidth(bad).is_err(), "{bad}");
         }
     }
 }

@@ -9,7 +9,7 @@ use ::http::{HeaderMap, Method};
 use crate::net::body::Body;
 use crate::net::intake::{Algorithm, Intake};
 use crate::net::target::Target;
-use crate::plan::HttpVersion;
+use crate::plan::{Bandwidth, HttpVersion};
 
 /// What to ask for.
 #[derive(Clone, Debug)]
@@ -37,6 +37,12 @@ pub struct Request {
     pub intake: Option<Intake>,
     /// The digest to make of the body.
     pub digest: Option<Algorithm>,
+    /// Whether the body goes in chunks though its length is known.
+    pub chunked: bool,
+    /// Whether the body waits until the target says that it wants it, for a second at most.
+    pub expect_continue: bool,
+    /// How fast bytes may go; none: the run's default.
+    pub bandwidth: Option<Bandwidth>,
     /// The most bytes that the body may have, also where it is not kept; none: the run's default for bodies that are kept,
     /// and no limit for others.
     pub max_body: Option<u64>,
@@ -60,6 +66,9 @@ impl Request {
             auth: None,
             intake: None,
             digest: None,
+            chunked: false,
+            expect_continue: false,
+            bandwidth: None,
             max_body: None,
             unix_socket: None,
         }

@@ -346,7 +346,8 @@ fn headers(message: &Message<'_>) -> HeaderMap {
             headers.remove(TE);
         }
     }
-    let length = message.body.left();
+    // Frames tell the end of a body whose length is not known.
+    let Some(length) = message.body.length() else { return headers };
     if length > 0 || matches!(*message.method, Method::POST | Method::PUT | Method::PATCH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
@@ -361,7 +362,7 @@ async fn work(flight: &Flight<'_>, uri: Uri, message: Message<'_>, progress: &Pr
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers(&message);
-    let ends = message.body.left() == 0;
+    let ends = message.body.is_over();
     // A clone knows nothing of requests that wait to be opened, and is not held up by them.
     let begun = shared.sender.clone().send_request(request, ends);
     let (response, stream) = begun.map_err(|error| {
@@ -426,7 +427,7 @@ impl Sending {
             }
             let count = self.stream.capacity().min(self.chunk.len());
             let piece = self.chunk.split_to(count);
-            let ends = self.chunk.is_empty() && self.body.left() == 0;
+            let ends = self.chunk.is_empty() && self.body.is_over();
             if self.stream.send_data(piece, ends).is_err() {
                 return Poll::Ready(Ok(()));
             }

@@ -24,6 +24,7 @@ mod redirects;
 mod requests;
 mod secure;
 mod secure_options;
+mod uploads;
 
 /// What the server does with one request.
 enum Reply {

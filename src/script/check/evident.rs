@@ -222,8 +222,8 @@ const RESPONSE: &[(&str, Type)] = &[
     ("reused", Type::Bool),
     ("error", Type::Text),
     ("error_code", Type::Int),
-    ("digest", Type::Unknown),
-    ("saved", Type::Unknown),
+    ("digest", Type::Text),
+    ("saved", Type::Text),
     ("request", Type::Map),
 ];
 

@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -48,7 +48,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             (
                 "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`.",
+                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
@@ -62,7 +62,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             (
                 "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`.",
+                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
@@ -76,7 +76,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             (
                 "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`.",
+                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
@@ -90,7 +90,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             (
                 "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`.",
+                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
@@ -104,7 +104,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             (
                 "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`.",
+                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
@@ -119,7 +119,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("url", "An absolute `http` or `https` URL."),
             (
                 "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`.",
+                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
             ),
             ("params", "A map; see \"Parameters of a request\"."),
         ],
@@ -176,7 +176,10 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
         signature: "http::multipart(fields) -> HttpBody",
         summary: "A `multipart/form-data` body: texts, blobs and files. Files are read from disk while they are sent.",
-        parameters: &[("fields", "A map from names to texts, numbers, blobs, `http::file(...)`, or arrays of these.")],
+        parameters: &[(
+            "fields",
+            "A map from names to texts, numbers, blobs, `http::file(...)`, `http::part(...)`, `http::generated(...)`, or arrays of these (several of one name); or an array of `[name, value]` pairs, to say their order.",
+        )],
         errors: "When a field is none of these.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let form = http::multipart(#{ title: \"a picture\", photo: http::file(\"pixel.png\") });\n    let res = http::post(`${BASE}/upload`, form);\n    assert_eq(res.status, 201);\n}",
     },
@@ -193,6 +196,29 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[("path", "Relative to the script."), ("content_type", "For example `image/png`.")],
         errors: "When there is no such file.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::put(`${BASE}/upload/raw`, http::file(\"pixel.png\", \"image/png\"));\n    assert_eq(res.ok, true);\n}",
+    },
+    FunctionDoc {
+        signature: "http::part(content, settings) -> HttpBody",
+        summary: "A field of a multipart form with a file name or a content type of its own.",
+        parameters: &[
+            ("content", "A text, a number, a blob, `http::file(...)`, `http::generated(...)`."),
+            ("settings", "`filename` and `content_type`, one of them or both."),
+        ],
+        errors: "When there is another setting, or when it is sent as a body of its own.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let note = http::part(\"<b>hello</b>\", #{ filename: \"note.html\", content_type: \"text/html\" });\n    let form = http::multipart([[\"files\", note], [\"files\", http::part(http::file(\"pixel.png\"), #{ filename: \"dot.png\" })]]);\n    let res = http::post(`${BASE}/upload`, form);\n    assert_eq(res.json(\"files[1].filename\"), \"dot.png\");\n}",
+    },
+    FunctionDoc {
+        signature: "http::generated(size, settings) -> HttpBody",
+        summary: "A body of any size that is made while it is sent and never held; `settings` may be left out. Without a pattern its bytes are random and can't be compressed.",
+        parameters: &[
+            ("size", "A number of bytes, or a text such as `\"1GB\"`."),
+            (
+                "settings",
+                "`pattern` (a text or a blob that is repeated) or `seed` (a number: the same seed, the same bytes).",
+            ),
+        ],
+        errors: "When the size or a setting is not what it must be.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let body = http::generated(\"1MB\", #{ pattern: \"abc\" });\n    let res = http::put(`${BASE}/upload/raw`, body, #{ compression: \"gzip\", expect_continue: true });\n    assert_eq(res.status, 201);\n}",
     },
     FunctionDoc {
         signature: "http::cookies(url) -> map",

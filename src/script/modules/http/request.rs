@@ -15,6 +15,8 @@ use super::retries::Retries;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
+use crate::net::generated::Generated;
+use crate::net::pack::Coding;
 use crate::plan::{HttpOptions, HttpVersion};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
@@ -41,6 +43,17 @@ pub enum BodyKind {
         /// Where it is.
         path: Rc<Path>,
         /// Its content type, if the script gave one.
+        content_type: Option<ImmutableString>,
+    },
+    /// Bytes that are made while they are sent.
+    Generated(Rc<Generated>),
+    /// A part of a form, with a name and a type of its own.
+    Part {
+        /// What it holds: a text, a blob, or another body.
+        content: Dynamic,
+        /// What its file is called.
+        file_name: Option<ImmutableString>,
+        /// What it says it is.
         content_type: Option<ImmutableString>,
     },
 }
@@ -84,6 +97,8 @@ pub struct Prepared {
     pub throw: bool,
     /// Whether, when and how often it is tried again.
     pub retries: Option<Rc<Retries>>,
+    /// How its body is compressed.
+    pub compression: Vec<Coding>,
 }
 
 impl Prepared {
@@ -99,6 +114,7 @@ impl Prepared {
             expected: Expected::Default,
             throw: options.throw,
             retries: None,
+            compression: Vec::new(),
         }
     }
 }
@@ -130,6 +146,8 @@ pub fn prepare(
     if let Some(params) = params {
         apply(host, client, params, &mut prepared)?;
     }
+    // Last, for it comes on top of a type and an encoding that the headers give.
+    transfer::compress(&prepared.compression, &mut prepared.request)?;
     Ok(prepared)
 }
 
@@ -157,6 +175,10 @@ pub const PARAMS: &[&str] = &[
     "auth",
     "throws",
     "retries",
+    "chunked",
+    "compression",
+    "expect_continue",
+    "bandwidth",
     "response",
     "discard_body",
     "max_body",
@@ -214,7 +236,9 @@ pub(super) fn apply(
             }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
-            "response" | "discard_body" | "max_body" | "save_to" | "digest" => {
+            "compression" => prepared.compression = transfer::codings(&value)?,
+            "chunked" | "expect_continue" | "bandwidth" | "response" | "discard_body" | "max_body" | "save_to"
+            | "digest" => {
                 let Some(http) = host.http() else { continue };
                 let options = client.map_or(&http.options, HttpClient::options);
                 transfer::apply(&key, &value, options, &mut prepared.request)?;
@@ -344,6 +368,12 @@ fn body_of(value: &Dynamic) -> ScriptResult<(Body, Option<HeaderValue>)> {
                 (bytes.clone().into(), Some(HeaderValue::from_static(content_type)))
             }
             BodyKind::Multipart(form) => (Body::Multipart(form.clone()), None),
+            BodyKind::Generated(content) => {
+                (Body::Generated(content.clone()), Some(HeaderValue::from_static("application/octet-stream")))
+            }
+            BodyKind::Part { .. } => {
+                return Err(host_error("a part is no body of its own: put it into `http::multipart(#{ name: part })`"));
+            }
             BodyKind::File { path, content_type } => {
                 let content_type = content_type.as_ref().map_or_else(
                     || mime_guess::from_path(path).first_or_octet_stream().to_string(),
@@ -412,45 +442,4 @@ pub fn file(host: &HostContext, path: &str, content_type: Option<ImmutableString
             Err(host_error(format!("can't send the file `{path}` (looked for `{}`): {error}", full.display())))
         }
     }
-}
-
-/// `http::multipart`: texts, blobs, files, or arrays of them.
-///
-/// # Errors
-/// When a field is none of these.
-pub fn multipart(host: &HostContext, fields: &Map) -> ScriptResult<HttpBody> {
-    let mut form = Multipart::new(host.vu().rng.borrow_mut().u64(..));
-    for (name, value) in fields {
-        match value.read_lock::<Array>() {
-            Some(values) => {
-                for value in values.iter() {
-                    part(&mut form, name, value)?;
-                }
-            }
-            None => part(&mut form, name, value)?,
-        }
-    }
-    Ok(HttpBody(Rc::new(BodyKind::Multipart(Rc::new(form)))))
-}
-
-fn part(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
-    if let Some(bytes) = value.read_lock::<Blob>() {
-        form.bytes(name, name, None, Bytes::copy_from_slice(&bytes));
-    } else if let Some(body) = value.read_lock::<HttpBody>() {
-        match &*body.0 {
-            BodyKind::File { path, content_type } => form.file(name, path, None, content_type.as_deref()),
-            BodyKind::Bytes(bytes, content_type) => form.bytes(name, name, Some(content_type), bytes.clone()),
-            BodyKind::Multipart(_) => {
-                return Err(host_error(format!("field `{name}`: a form can't hold a form")));
-            }
-        }
-    } else if value.is_map() || value.is_array() || value.is_unit() {
-        return Err(host_error(format!(
-            "field `{name}` must be a text, a number, a blob, or `http::file(...)`; this is {}",
-            value.type_name()
-        )));
-    } else {
-        form.text(name, &value.to_string());
-    }
-    Ok(())
 }
