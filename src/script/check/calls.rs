@@ -303,6 +303,7 @@ impl Walker<'_> {
             Type::Vu => documented_members("vu"),
             Type::Timings => documented_members("timings"),
             Type::Metric => documented_members("metric"),
+            Type::Selection => documented_members("selection"),
             _ => return None,
         };
         (!documented.is_empty()).then(|| format!("there are {}", listed(&documented).replace(" or `", " and `")))
@@ -435,6 +436,7 @@ fn signatures_of_method(name: &str, owner: Type) -> Vec<String> {
     let prefix = match owner {
         Type::Response => "response",
         Type::Headers => "headers",
+        Type::Selection => "selection",
         Type::CsvTable | Type::LineTable | Type::JsonTable => "table",
         Type::Metric => "metric",
         _ => return Vec::new(),

@@ -7,6 +7,7 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
+use crate::script::modules::html::selection::Selection;
 use crate::script::modules::http::{Headers, HttpBody, Phases, Response};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
@@ -46,6 +47,8 @@ pub enum Type {
     Headers,
     /// The phases of a response.
     Timings,
+    /// Elements of a page.
+    Selection,
     /// What `http::form` and the like make.
     Body,
     /// The virtual user that a journey is given.
@@ -83,6 +86,7 @@ impl Type {
             Self::Response => TypeId::of::<Response>(),
             Self::Headers => TypeId::of::<Headers>(),
             Self::Timings => TypeId::of::<Phases>(),
+            Self::Selection => TypeId::of::<Selection>(),
             Self::Body => TypeId::of::<HttpBody>(),
             Self::Vu => TypeId::of::<VuHandle>(),
             Self::CsvTable | Self::LineTable | Self::JsonTable => TypeId::of::<DataTable>(),
@@ -111,6 +115,7 @@ impl Type {
             Self::Response => "a response",
             Self::Headers => "`headers`",
             Self::Timings => "`timings`",
+            Self::Selection => "a selection",
             Self::Body => "a body made by `http`",
             Self::Vu => "a virtual user",
             Self::CsvTable | Self::LineTable | Self::JsonTable => "a data table",
@@ -128,6 +133,7 @@ impl Type {
                 | Self::Response
                 | Self::Headers
                 | Self::Timings
+                | Self::Selection
                 | Self::Body
                 | Self::Vu
                 | Self::CsvTable
@@ -156,7 +162,10 @@ impl Type {
         match (self, name) {
             (Self::Row, _) => Self::Text,
             (Self::Timings, _) => Self::Float,
-            (Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array, "len") => Self::Int,
+            (
+                Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array | Self::Selection,
+                "len",
+            ) => Self::Int,
             (Self::Response, name) => lookup(RESPONSE, name),
             (Self::Vu, "id" | "iteration" | "iteration_in_scenario") => Self::Int,
             (Self::Vu, "scenario") | (Self::Metric, "name") => Self::Text,
@@ -170,7 +179,21 @@ impl Type {
         match (self, name) {
             (Self::CsvTable, "row" | "next" | "random" | "unique") => Self::Row,
             (Self::LineTable, "row" | "next" | "random" | "unique") => Self::Text,
-            (Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array, "len") => Self::Int,
+            (
+                Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array | Self::Selection,
+                "len",
+            ) => Self::Int,
+            (Self::Response, "html")
+            | (
+                Self::Selection,
+                "select" | "filter" | "closest" | "parent" | "children" | "siblings" | "next" | "previous" | "first"
+                | "last" | "at",
+            ) => Self::Selection,
+            (Self::Response, "submit_form" | "follow_link") => Self::Response,
+            (Self::Selection, "text" | "html") => Self::Text,
+            (Self::Selection, "attrs" | "fields") => Self::Map,
+            (Self::Selection, "texts" | "to_array") => Self::Array,
+            (Self::Selection, "is" | "is_empty") => Self::Bool,
             (Self::Headers | Self::Text | Self::Array | Self::Map | Self::Row, "contains")
             | (Self::Text, "starts_with" | "ends_with" | "is_empty") => Self::Bool,
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
@@ -186,6 +209,7 @@ impl Type {
         match self {
             Self::CsvTable => Self::Row,
             Self::LineTable | Self::Row => Self::Text,
+            Self::Selection => Self::Selection,
             _ => Self::Unknown,
         }
     }
@@ -236,6 +260,9 @@ const RESULTS: &[(&str, Type)] = &[
     ("data::csv", Type::CsvTable),
     ("data::json", Type::JsonTable),
     ("data::lines", Type::LineTable),
+    ("html::parse", Type::Selection),
+    ("html::tags", Type::Array),
+    ("html::resources", Type::Array),
     ("json::stringify", Type::Text),
     ("metrics::counter", Type::Metric),
     ("metrics::gauge", Type::Metric),

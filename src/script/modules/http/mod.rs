@@ -30,6 +30,7 @@ use crate::script::tracer::Tracer;
 
 mod caches;
 mod docs;
+mod pages;
 mod request;
 mod response;
 
@@ -50,6 +51,7 @@ type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 fn register(engine: &mut Engine, context: &HostContext) {
     engine.register_type_with_name::<HttpBody>("HttpBody");
     response::register(engine);
+    pages::register(engine, context);
     let mut module = Module::new();
     for (name, method) in [("get", Method::GET), ("head", Method::HEAD), ("options", Method::OPTIONS)] {
         let (host, verb) = (context.clone(), method.clone());

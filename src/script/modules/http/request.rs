@@ -360,7 +360,11 @@ pub fn multipart(host: &HostContext, fields: &Map) -> ScriptResult<HttpBody> {
     Ok(HttpBody(Rc::new(BodyKind::Multipart(Rc::new(form)))))
 }
 
-fn part(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
+/// Adds a field to a form.
+///
+/// # Errors
+/// When a form can't hold the value.
+pub fn part(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
     if let Some(bytes) = value.read_lock::<Blob>() {
         form.bytes(name, name, None, Bytes::copy_from_slice(&bytes));
     } else if let Some(body) = value.read_lock::<HttpBody>() {

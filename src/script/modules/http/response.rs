@@ -11,6 +11,8 @@ use crate::net::{Exchange, charset, decode};
 use crate::script::bridge;
 use crate::script::error::host_error;
 use crate::script::lazy_json::LazyJson;
+use crate::script::modules::html::page::{Page, PageError};
+use crate::script::modules::html::selection::Selection;
 use crate::script::modules::json::JsonPaths;
 use crate::script::modules::regex::Patterns;
 
@@ -23,7 +25,6 @@ pub struct RequestEcho {
     pub headers: ::http::HeaderMap,
 }
 
-#[derive(Debug)]
 struct Inner {
     exchange: Exchange,
     redirects: usize,
@@ -33,10 +34,11 @@ struct Inner {
     decoded: OnceCell<Result<Bytes, String>>,
     text: OnceCell<ImmutableString>,
     json: OnceCell<LazyJson>,
+    page: OnceCell<Result<Selection, PageError>>,
 }
 
 /// A response; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Response(Rc<Inner>);
 
 /// A response's headers: looked up without regard to case.
@@ -60,6 +62,7 @@ impl Response {
             decoded: OnceCell::new(),
             text: OnceCell::new(),
             json: OnceCell::new(),
+            page: OnceCell::new(),
         }))
     }
 
@@ -124,18 +127,31 @@ impl Response {
         Ok(self.0.json.get_or_init(|| LazyJson::new(body.slice(start..))))
     }
 
-    fn json_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
+    /// The body as a page, parsed once.
+    ///
+    /// # Errors
+    /// When it can't be decompressed, or is too large for a page.
+    pub fn html(&self) -> Result<Selection, Box<EvalAltResult>> {
+        let text = self.text()?;
+        let page = self
+            .0
+            .page
+            .get_or_init(|| bridge::on_worker_stack(|| Page::parse(&text)).map(|page| Selection::whole(Rc::new(page))));
+        page.clone().map_err(|error| self.body_error(&error))
+    }
+
+    fn body_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
         let exchange = self.exchange();
         host_error(format!("the body of {} {} (status {}) {error}", exchange.method, exchange.url, exchange.status))
     }
 
     fn json(&self) -> Result<Dynamic, Box<EvalAltResult>> {
         let json = self.lazy_json()?;
-        bridge::on_worker_stack(|| json.value()).map_err(|error| self.json_error(&error))
+        bridge::on_worker_stack(|| json.value()).map_err(|error| self.body_error(&error))
     }
 
     fn json_at(&self, paths: &JsonPaths, path: &str) -> Result<Dynamic, Box<EvalAltResult>> {
-        paths.find(self.lazy_json()?, path, |error| self.json_error(&error))
+        paths.find(self.lazy_json()?, path, |error| self.body_error(&error))
     }
 
     fn cookies(&self) -> Map {
