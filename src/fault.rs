@@ -162,6 +162,8 @@ faults! {
     SCRIPT_STACK = 2005, Script, "script recursion too deep";
     /// A file that the request is to send can't be read.
     BODY_FILE = 2010, Script, "file to send can't be read";
+    /// A response that is to go into a file can't be written there.
+    SAVE_FILE = 2011, Script, "response can't be saved";
 }
 
 macro_rules! statuses {

@@ -182,6 +182,9 @@ pub struct RunArgs {
     /// The most bytes of a body that are kept
     #[arg(long, env = "LOADR_MAX_BODY", value_name = "BYTES", help_heading = "Requests")]
     pub max_body: Option<String>,
+    /// The directory below which scripts may save responses (`save_to`) [default: the working directory]
+    #[arg(long, env = "LOADR_SAVE_DIR", value_name = "DIR", help_heading = "Requests")]
+    pub save_dir: Option<String>,
     /// Make a failed request an exception
     #[arg(short = 'w', long, env = "LOADR_THROW", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub throw: bool,
@@ -222,6 +225,7 @@ const VALUES: &[&str] = &[
     "max_redirects",
     "user_agent",
     "max_body",
+    "save_dir",
     "threads",
     "max_memory",
     "max_vu_memory",

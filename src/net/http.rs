@@ -27,6 +27,7 @@ use super::cookies::Jar;
 use super::dial::Dialer;
 use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
+use super::intake::{Algorithm, Intake};
 use super::pool::Pool;
 use super::tape::Tape;
 use super::target::{self, Origin, Target, Targets};
@@ -138,8 +139,13 @@ pub struct Request {
     pub redirects: Option<u32>,
     /// User and password for basic authentication.
     pub auth: Option<(String, String)>,
-    /// Read the body, but do not keep it.
-    pub discard_body: bool,
+    /// What becomes of the response's body; none: it is kept or discarded by the run's default.
+    pub intake: Option<Intake>,
+    /// The digest to make of the body.
+    pub digest: Option<Algorithm>,
+    /// The most bytes that the body may have, also where it is not kept; none: the run's default for bodies that are kept,
+    /// and no limit for others.
+    pub max_body: Option<u64>,
 }
 
 impl Request {
@@ -155,7 +161,9 @@ impl Request {
             timeout: None,
             redirects: None,
             auth: None,
-            discard_body: false,
+            intake: None,
+            digest: None,
+            max_body: None,
         }
     }
 }
@@ -223,8 +231,14 @@ impl Client {
             terms: Terms {
                 deadline: None,
                 timeout: request.timeout.unwrap_or(options.timeout),
-                discard_body: request.discard_body || options.discard_response_bodies,
-                max_body: options.max_body,
+                intake: match &request.intake {
+                    Some(intake) => intake.clone(),
+                    None if options.discard_response_bodies => Intake::Discard,
+                    None => Intake::Keep,
+                },
+                digest: request.digest,
+                max_body: request.max_body.unwrap_or(options.max_body),
+                max_passing: request.max_body.unwrap_or(u64::MAX),
             },
             request,
             same_origin: true,
@@ -490,6 +504,7 @@ impl Exchange {
             status: 0,
             headers: Headers::default(),
             body: Bytes::new(),
+            taken: None,
             timings: Timings::default(),
             reused: false,
             bytes_sent: 0,
@@ -522,6 +537,7 @@ impl Exchange {
             self.protocol = Some(if head.old { "HTTP/1.0" } else { "HTTP/1.1" });
         }
         self.body = answer.body;
+        self.taken = answer.taken;
         self.error = answer.failure.map(|failure| NetError {
             fault: failure.fault,
             detail: format!("{} `{}` failed: {}", self.method, self.url, failure.why),

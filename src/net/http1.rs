@@ -18,12 +18,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, Method};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::body::Outgoing;
 use super::classify;
+use super::intake::{Algorithm, Flow, Intake, Taken, Taking};
 use super::response::{Broken, Framing, HEAD_BYTES_MAX, Head, parse_head};
 use super::wire::{Meter, Moved, Wire};
 use crate::fault::Fault;
@@ -33,9 +34,6 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// How many `1xx` responses may come before the final one.
 const INFORMATIONAL_MAX: u32 = 16;
-
-/// How much room is made at once for a body whose length is declared: more only as it arrives.
-const BODY_ROOM_MAX: u64 = 1024 * 1024;
 
 /// The buffers that all connections of a worker read into and write from.
 #[derive(Debug)]
@@ -99,10 +97,14 @@ pub(super) struct Terms {
     pub(super) deadline: Option<Instant>,
     /// How long it may take from its first write, where it is not.
     pub(super) timeout: Duration,
-    /// Read the body, but do not keep it.
-    pub(super) discard_body: bool,
+    /// What becomes of the body.
+    pub(super) intake: Intake,
+    /// What digest is made of it.
+    pub(super) digest: Option<Algorithm>,
     /// The most bytes of a body that are kept.
     pub(super) max_body: u64,
+    /// The most bytes of a body that is not kept.
+    pub(super) max_passing: u64,
 }
 
 /// What came back.
@@ -111,6 +113,8 @@ pub(super) struct Answer {
     /// The head, if there was one.
     pub(super) head: Option<Head>,
     pub(super) body: Bytes,
+    /// What is known of the body beyond, where that was asked for.
+    pub(super) taken: Option<Box<Taken>>,
     pub(super) failure: Option<Failure>,
     /// Whether the connection can carry another request.
     pub(super) reusable: bool,
@@ -213,10 +217,9 @@ impl Http1 {
         let reusable = failure.is_none() && sending.state == Sent::All && reading.leaves_connection_usable();
         scratch.write.replace(sending.head);
         let failure = failure.map(|Broken { fault, why }| Failure { fault, why, unsent: self.meter.is_unsent() });
-        let keep_body = failure.as_ref().is_none_or(|failure| failure.fault != Fault::BODY_TOO_LARGE);
-        let body = if keep_body { reading.body.freeze() } else { Bytes::new() };
+        let (body, taken) = reading.taking.taken(failure.as_ref().map(|failure| failure.fault));
         let whole = reading.head.as_mut().map(|head| std::mem::take(&mut head.body)).filter(|whole| !whole.is_empty());
-        Answer { head: reading.head, body: whole.unwrap_or(body), failure, reusable }
+        Answer { head: reading.head, body: whole.unwrap_or(body), taken, failure, reusable }
     }
 
     /// Looks whether an idle connection has been closed, or has sent what nobody asked for: ready if it can't be used.
@@ -246,26 +249,38 @@ impl Http1 {
                 Poll::Pending => {}
             }
         }
-        let mut buffer = scratch.read.borrow_mut();
-        loop {
-            let mut buf = ReadBuf::new(&mut buffer);
-            match ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf)) {
-                Ok(()) if buf.filled().is_empty() => return Poll::Ready(reading.end(&self.meter, true)),
-                Ok(()) => match reading.feed(buf.filled()) {
-                    Ok(true) => return Poll::Ready(Ok(())),
-                    Ok(false) => {}
-                    Err(broken) => return Poll::Ready(Err(broken)),
-                },
-                // TLS that ends without a goodbye.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Poll::Ready(reading.end(&self.meter, false));
+        if !reading.complete {
+            let mut buffer = scratch.read.borrow_mut();
+            loop {
+                if ready!(reading.taking.poll_ready(cx))? == Flow::Enough {
+                    reading.cut = true;
+                    break;
                 }
-                Err(error) => {
-                    let (fault, why) = classify::reading(&error, &self.meter);
-                    return Poll::Ready(Err(Broken { fault, why }));
+                let mut buf = ReadBuf::new(&mut buffer);
+                match ready!(Pin::new(&mut self.wire).poll_read(cx, &mut buf)) {
+                    Ok(()) if buf.filled().is_empty() => {
+                        reading.end(&self.meter, true)?;
+                        break;
+                    }
+                    Ok(()) => {
+                        if reading.feed(buf.filled())? {
+                            break;
+                        }
+                    }
+                    // TLS that ends without a goodbye.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        reading.end(&self.meter, false)?;
+                        break;
+                    }
+                    Err(error) => {
+                        let (fault, why) = classify::reading(&error, &self.meter);
+                        return Poll::Ready(Err(Broken { fault, why }));
+                    }
                 }
             }
+            reading.complete = true;
         }
+        reading.taking.poll_finish(cx)
     }
 }
 
@@ -337,20 +352,31 @@ impl Sending {
 /// A response on its way in.
 struct Reading<'a> {
     method: &'a Method,
-    terms: &'a Terms,
     /// The beginning of a head that came in pieces.
     partial: Vec<u8>,
     head: Option<Head>,
-    body: BytesMut,
+    taking: Taking<'a>,
     informational: u32,
     /// Whether something follows the response.
     surplus: bool,
+    /// Whether the rest of the body is not wanted.
+    cut: bool,
+    /// Whether all of it has been read.
+    complete: bool,
 }
 
 impl<'a> Reading<'a> {
     fn new(method: &'a Method, terms: &'a Terms) -> Self {
-        let (partial, body) = (Vec::new(), BytesMut::new());
-        Self { method, terms, partial, head: None, body, informational: 0, surplus: false }
+        Self {
+            method,
+            partial: Vec::new(),
+            head: None,
+            taking: Taking::new(terms),
+            informational: 0,
+            surplus: false,
+            cut: false,
+            complete: false,
+        }
     }
 
     /// Takes what was read. Returns whether the response is complete.
@@ -383,7 +409,7 @@ impl<'a> Reading<'a> {
     /// head, all is taken.
     fn feed_head(&mut self, bytes: &[u8]) -> Result<(usize, bool), Broken> {
         let mut taken = 0;
-        let room = if self.terms.discard_body { 0 } else { self.terms.max_body };
+        let room = self.taking.room();
         while let Some((length, head)) = parse_head(&bytes[taken..], self.method, room)? {
             taken += length;
             if (100..200).contains(&head.status) && head.status != 101 {
@@ -395,18 +421,15 @@ impl<'a> Reading<'a> {
                 continue;
             }
             let along = head.body.len();
-            let mut head = head;
-            if let Framing::Length(left) = &mut head.framing {
-                if !self.terms.discard_body && *left > self.terms.max_body {
-                    self.head = Some(head);
-                    return Err(self.too_large());
+            let head = self.head.insert(head);
+            let declared = match &mut head.framing {
+                Framing::Length(left) => {
+                    *left -= along as u64;
+                    Some(*left)
                 }
-                *left -= along as u64;
-                if !self.terms.discard_body {
-                    self.body.reserve(usize::try_from((*left).min(BODY_ROOM_MAX)).unwrap_or(0));
-                }
-            }
-            self.head = Some(head);
+                _ => None,
+            };
+            self.taking.begin(head.status, &head.headers, declared)?;
             let done = self.feed_body(&bytes[taken + along..])?;
             return Ok((bytes.len(), done));
         }
@@ -421,25 +444,24 @@ impl<'a> Reading<'a> {
                 *left -= count as u64;
                 let done = *left == 0;
                 self.surplus = count < bytes.len();
-                self.keep(&bytes[..count])?;
-                Ok(done)
+                self.cut = self.taking.take(&bytes[..count])? == Flow::Enough;
+                Ok(done || self.cut)
             }
             Framing::Close => {
-                self.keep(bytes)?;
-                Ok(false)
+                self.cut = self.taking.take(bytes)? == Flow::Enough;
+                Ok(self.cut)
             }
             Framing::Chunked(chunks) => {
                 while let Some(data) = chunks.next(&mut bytes)? {
-                    keep(&mut self.body, data, self.terms)?;
+                    if self.taking.take(data)? == Flow::Enough {
+                        self.cut = true;
+                        return Ok(true);
+                    }
                 }
                 self.surplus = !bytes.is_empty();
                 Ok(chunks.is_done())
             }
         }
-    }
-
-    fn keep(&mut self, data: &[u8]) -> Result<(), Broken> {
-        keep(&mut self.body, data, self.terms)
     }
 
     /// The connection has ended, in good order or not: whether that ends the response too.
@@ -455,12 +477,8 @@ impl<'a> Reading<'a> {
         Err(Broken { fault, why: why.to_owned() })
     }
 
-    fn too_large(&self) -> Broken {
-        too_large(self.terms)
-    }
-
     fn leaves_connection_usable(&self) -> bool {
-        !self.surplus && self.head.as_ref().is_some_and(|head| head.keeps_alive)
+        !self.surplus && !self.cut && self.head.as_ref().is_some_and(|head| head.keeps_alive)
     }
 
     fn doing(&self, unsent: bool) -> &'static str {
@@ -470,21 +488,6 @@ impl<'a> Reading<'a> {
             (false, Some(_)) => "while receiving the body",
         }
     }
-}
-
-fn keep(body: &mut BytesMut, data: &[u8], terms: &Terms) -> Result<(), Broken> {
-    if terms.discard_body {
-        return Ok(());
-    }
-    if (body.len() + data.len()) as u64 > terms.max_body {
-        return Err(too_large(terms));
-    }
-    body.extend_from_slice(data);
-    Ok(())
-}
-
-fn too_large(terms: &Terms) -> Broken {
-    Broken { fault: Fault::BODY_TOO_LARGE, why: format!("the body is longer than {} bytes", terms.max_body) }
 }
 
 /// A timer that is set once and then left alone: it is not moved for each request, but looked at when it goes off, and

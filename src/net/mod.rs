@@ -23,8 +23,10 @@ mod dns;
 pub mod headers;
 pub mod http;
 mod http1;
+pub mod intake;
 mod pool;
 mod response;
+pub mod save;
 pub mod tape;
 pub mod target;
 pub mod tls;
@@ -76,6 +78,8 @@ pub struct Exchange {
     pub headers: Headers,
     /// The body as it came, not decompressed; empty when it was discarded.
     pub body: Bytes,
+    /// What is known of the body beyond its bytes, where a digest or a file was asked for.
+    pub taken: Option<Box<intake::Taken>>,
     /// The phases.
     pub timings: Timings,
     /// Whether the connection had served an earlier request.

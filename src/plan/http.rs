@@ -4,6 +4,7 @@
 //! over it ([`HttpOptions::overlaid`]). An option that is added here is there for both.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -28,6 +29,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "hosts",
     "throw",
     "trace_context",
+    "save_dir",
 ];
 
 /// How requests are made unless a request says otherwise.
@@ -61,6 +63,8 @@ pub struct HttpOptions {
     pub throw: bool,
     /// Send the header `traceparent` with each request.
     pub trace_context: bool,
+    /// The directory below which responses may be saved (default: the working directory). Scripts can't set it.
+    pub save_dir: PathBuf,
 }
 
 impl Default for HttpOptions {
@@ -80,6 +84,7 @@ impl Default for HttpOptions {
             hosts: BTreeMap::new(),
             throw: false,
             trace_context: false,
+            save_dir: PathBuf::from("."),
         }
     }
 }
@@ -97,6 +102,13 @@ impl HttpOptions {
         };
         let batch = at_least_one("batch", self.batch);
         let batch_per_host = at_least_one("batch_per_host", self.batch_per_host);
+        // What a script may write is not the script's to say.
+        let mut save_dir = o.text("save_dir", errors).map(PathBuf::from);
+        if o.origin("save_dir") == Some(Source::Script) {
+            let why = "a script can't choose where files may be written: whoever starts the run does, by `--save-dir`";
+            errors.push(o.invalid("save_dir", why));
+            save_dir = None;
+        }
         Self {
             timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
@@ -114,6 +126,7 @@ impl HttpOptions {
             hosts: self.hosts.into_iter().chain(o.text_map("hosts", errors)).collect(),
             throw: o.flag("throw", errors).unwrap_or(self.throw),
             trace_context: o.flag("trace_context", errors).unwrap_or(self.trace_context),
+            save_dir: save_dir.unwrap_or(self.save_dir),
         }
     }
 
@@ -157,6 +170,20 @@ mod tests {
         };
         assert_eq!(overlaid(&run, own), Ok(expected));
         assert_eq!(overlaid(&run, json!({})), Ok(run));
+    }
+
+    #[test]
+    fn where_files_may_be_written_is_not_a_scripts_to_say() {
+        let errors = overlaid(&HttpOptions::default(), json!({ "save_dir": "/etc" })).unwrap_err();
+        let expected = "option `save_dir` in the script's options: a script can't choose where files may be written: \
+                        whoever starts the run does, by `--save-dir`";
+        assert_eq!(errors, [expected]);
+        let mut fields = Fields::default();
+        let Value::Object(flags) = json!({ "save_dir": "out" }) else { panic!("a map") };
+        fields.take(&flags, Source::Flag, OPTIONS, &mut Vec::new());
+        let mut errors = Vec::new();
+        let read = HttpOptions::default().read(&fields, &mut errors);
+        assert_eq!((read.save_dir, errors), (PathBuf::from("out"), Vec::new()));
     }
 
     #[test]

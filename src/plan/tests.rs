@@ -318,6 +318,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             hosts: BTreeMap::from([("a.test".into(), "127.0.0.1".into())]),
             throw: true,
             trace_context: true,
+            ..HttpOptions::default()
         }
     );
     assert_eq!(

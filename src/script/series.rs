@@ -542,6 +542,7 @@ mod tests {
             status: 200,
             headers: Default::default(),
             body: Bytes::new(),
+            taken: None,
             timings,
             reused: true,
             bytes_sent: 100,

@@ -1,6 +1,5 @@
 //! Tests of the client against servers that write raw bytes, misbehave as told, and record what arrived.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -230,17 +229,8 @@ fn options() -> HttpOptions {
         timeout: Duration::from_secs(60),
         max_redirects: 10,
         user_agent: "loadr/test".into(),
-        insecure_skip_tls_verify: false,
-        no_cookies_reset: false,
-        no_connection_reuse: false,
-        no_vu_connection_reuse: false,
-        discard_response_bodies: false,
         max_body: 1_000_000,
-        batch: 20,
-        batch_per_host: 6,
-        hosts: BTreeMap::new(),
-        throw: false,
-        trace_context: false,
+        ..HttpOptions::default()
     }
 }
 

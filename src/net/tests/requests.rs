@@ -8,6 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::fault::Fault;
 use crate::net::body::{Body, Multipart};
+use crate::net::intake::{Algorithm, Intake};
+use crate::net::save::Destination;
 
 #[tokio::test]
 async fn a_get_is_the_shortest_request_that_will_do() {
@@ -248,12 +250,64 @@ async fn a_discarded_body_is_read_and_counted_whatever_its_length() {
     let server = Server::start(move |_| Reply::Keep(answer.clone())).await;
     let client = client_with(|o| o.max_body = 1_000);
     let mut message = request(&client, Method::GET, &server.url("/"));
-    message.discard_body = true;
+    message.intake = Some(Intake::Discard);
     let exchange = send(&client, message).await.remove(0);
     assert_eq!((exchange.error, exchange.body.len(), exchange.bytes_received), (None, 0, length));
     let client = client_with(|o| o.discard_response_bodies = true);
     assert_eq!(get_ok(&client, &server.url("/")).await.body.len(), 0);
     assert_eq!(get_ok(&super::client(), &server.url("/")).await.body, body);
+}
+
+#[tokio::test]
+async fn a_body_goes_to_a_file_or_a_digest_however_it_is_framed() {
+    let body = "x".repeat(300_000);
+    let chunked = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n493e0\r\n{body}\r\n0\r\n\r\n");
+    let whole = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
+    let dir = tempfile::tempdir().unwrap();
+    for (at, (answer, reused)) in [(ok(&body), true), (chunked, true), (whole, false)].into_iter().enumerate() {
+        let server =
+            Server::start(move |_| if reused { Reply::Keep(answer.clone()) } else { Reply::Close(answer.clone()) })
+                .await;
+        let client = client_with(|o| o.max_body = 1_000);
+        let destination = Destination::new(dir.path(), &format!("{at}/file")).unwrap();
+        let mut message = request(&client, Method::GET, &server.url("/"));
+        message.digest = Some(Algorithm::Md5);
+        message.intake = Some(Intake::Save(rc(destination.clone())));
+        let exchange = send(&client, message.clone()).await.remove(0);
+        assert_eq!((exchange.error, exchange.body.len()), (None, 0));
+        let taken = *exchange.taken.unwrap();
+        assert_eq!((taken.bytes, &*taken.digest), (300_000, "d408ed46ebcc326f9e7c6bb9c77af1cd"));
+        assert_eq!(taken.saved, destination.path().to_str().unwrap());
+        assert_eq!(std::fs::read_to_string(destination.path()).unwrap(), body);
+
+        message.intake = Some(Intake::Discard);
+        let exchange = send(&client, message.clone()).await.remove(0);
+        assert_eq!((exchange.reused, &*exchange.taken.unwrap().saved), (reused, ""));
+        // A limit that the request gives holds for what is not kept, too.
+        message.max_body = Some(299_999);
+        let exchange = send(&client, message).await.remove(0);
+        assert_eq!(exchange.error.unwrap().fault, Fault::BODY_TOO_LARGE);
+        assert_eq!(exchange.taken.unwrap().digest, "");
+    }
+}
+
+#[tokio::test]
+async fn only_a_success_becomes_a_file() {
+    let server = Server::start(|arrived| match arrived.line() {
+        "GET /moved HTTP/1.1" => Reply::Keep(redirect(302, "/gone")),
+        "GET /cut HTTP/1.1" => Reply::Close("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab".into()),
+        _ => Reply::Keep("HTTP/1.1 410 Gone\r\nContent-Length: 4\r\n\r\ngone".into()),
+    })
+    .await;
+    let (dir, client) = (tempfile::tempdir().unwrap(), client());
+    for (path, status, body) in [("/moved", 410, "gone"), ("/cut", 200, "")] {
+        let mut message = request(&client, Method::GET, &server.url(path));
+        message.intake = Some(Intake::Save(rc(Destination::new(dir.path(), "file").unwrap())));
+        let exchange = send(&client, message).await.pop().unwrap();
+        assert_eq!((exchange.status, &*exchange.body), (status, body.as_bytes()));
+        assert!(exchange.taken.is_none_or(|taken| taken.saved.is_empty()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }
 
 #[tokio::test]

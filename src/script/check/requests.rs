@@ -57,7 +57,7 @@ impl Walker<'_> {
                 if known == "throw" || PARAMS.contains(&known) {
                     continue;
                 }
-                let hint = match units::nearest(known, PARAMS) {
+                let hint = match units::nearest(known, PARAMS.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("a request takes {}", PARAMS.join(", ")),
                 };

@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth`, `discard_body`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -487,6 +487,20 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[],
         errors: "",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::get(`${BASE}/status/503`).error_code, 1503);\n}",
+    },
+    FunctionDoc {
+        signature: "response.digest -> string",
+        summary: "The digest that the parameter `digest` asked for, in hexadecimal digits: of the body's bytes as they came, also where the body is not kept. Empty where none was asked for, or the body did not come to its end.",
+        parameters: &[],
+        errors: "",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/bytes/1000`, #{ response: \"discard\", digest: \"sha256\" });\n    let kept = http::get(`${BASE}/bytes/1000`);\n    assert_eq(res.digest, crypto::sha256(kept.bytes));\n    assert_eq(res.body, \"\");\n    assert_eq(res.size, 1000);\n}",
+    },
+    FunctionDoc {
+        signature: "response.saved -> string",
+        summary: "Where the parameter `save_to` put the body; empty where it did not: no success (200 to 299), or not the whole body.",
+        parameters: &[],
+        errors: "",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/status/404`, #{ save_to: \"missing.bin\", expected: 404 });\n    assert_eq(res.saved, \"\");\n}",
     },
     FunctionDoc {
         signature: "response.request -> map",

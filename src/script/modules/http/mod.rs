@@ -33,6 +33,7 @@ mod docs;
 mod pages;
 mod request;
 mod response;
+mod transfer;
 
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};

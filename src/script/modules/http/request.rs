@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rhai::{Array, Blob, Dynamic, EvalAltResult, ImmutableString, Map};
 use smallvec::SmallVec;
 
+use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
 use crate::script::bridge;
@@ -93,8 +94,7 @@ pub fn prepare(
     };
     let known =
         series.borrow_mut().url(url, |text| http.network.target(text)).map_err(|error| host_error(error.detail))?;
-    let mut request = net::http::Request::new(method, known.target);
-    request.discard_body = http.options.discard_response_bodies;
+    let request = net::http::Request::new(method, known.target);
     let mut prepared = Prepared {
         request,
         name: known.name,
@@ -117,8 +117,22 @@ pub fn prepare(
 }
 
 /// The parameters that a request takes.
-pub const PARAMS: [&str; 10] =
-    ["name", "tags", "headers", "cookies", "timeout", "redirects", "expected", "auth", "discard_body", "throws"];
+pub const PARAMS: &[&str] = &[
+    "name",
+    "tags",
+    "headers",
+    "cookies",
+    "timeout",
+    "redirects",
+    "expected",
+    "auth",
+    "throws",
+    "response",
+    "discard_body",
+    "max_body",
+    "save_to",
+    "digest",
+];
 
 fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
     for (key, value) in params {
@@ -147,15 +161,15 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
             }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(auth(&value)?),
-            "discard_body" => {
-                prepared.request.discard_body =
-                    value.as_bool().map_err(|_| wrong("discard_body", "true or false", &value))?;
+            "response" | "discard_body" | "max_body" | "save_to" | "digest" => {
+                let Some(http) = host.http() else { continue };
+                transfer::apply(&key, &value, &http.options, &mut prepared.request)?;
             }
             "throw" | "throws" => {
                 prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
             }
             unknown => {
-                let near = units::nearest(unknown, PARAMS);
+                let near = units::nearest(unknown, PARAMS.iter().copied());
                 let hint = near.map_or_else(
                     || format!("a request takes {}", PARAMS.join(", ")),
                     |near| format!("did you mean `{near}`?"),
@@ -167,11 +181,11 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
     Ok(())
 }
 
-fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
+pub(super) fn wrong(name: &str, wanted: &str, found: &Dynamic) -> Box<EvalAltResult> {
     host_error(format!("`{name}` must be {wanted}, this is {} `{found}`", found.type_name()))
 }
 
-fn text(name: &str, value: &Dynamic) -> ScriptResult<ImmutableString> {
+pub(super) fn text(name: &str, value: &Dynamic) -> ScriptResult<ImmutableString> {
     value.clone().into_immutable_string().map_err(|_| wrong(name, "a text", value))
 }
 

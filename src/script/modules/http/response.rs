@@ -154,6 +154,12 @@ impl Response {
         paths.find(self.lazy_json()?, path, |error| self.body_error(&error))
     }
 
+    fn size(&self) -> i64 {
+        let exchange = &self.0.exchange;
+        let bytes = exchange.taken.as_ref().map_or(exchange.body.len() as u64, |taken| taken.bytes);
+        i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
+
     fn cookies(&self) -> Map {
         let mut map = Map::new();
         for header in self.0.exchange.headers.get_all(::http::header::SET_COOKIE) {
@@ -230,7 +236,13 @@ pub fn register(engine: &mut Engine) {
     engine.register_get("expected", |r: &mut Response| r.0.expected);
     engine.register_get("body", |r: &mut Response| r.text());
     engine.register_get("bytes", |r: &mut Response| -> Result<Blob, Box<EvalAltResult>> { Ok(r.body()?.to_vec()) });
-    engine.register_get("size", |r: &mut Response| r.0.exchange.body.len() as i64);
+    engine.register_get("size", |r: &mut Response| r.size());
+    engine.register_get("digest", |r: &mut Response| {
+        ImmutableString::from(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.digest))
+    });
+    engine.register_get("saved", |r: &mut Response| {
+        ImmutableString::from(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.saved))
+    });
     engine.register_get("headers", |r: &mut Response| Headers(r.0.clone()));
     engine.register_get("cookies", |r: &mut Response| r.cookies());
     engine.register_get("caches", |r: &mut Response| r.caches());
