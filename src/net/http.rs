@@ -21,6 +21,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use url::Url;
 
+use super::auth::Auth;
+use super::auth::aws::{self, Payload};
+use super::auth::digest::Challenges;
 use super::body::{Body, Outgoing};
 use super::connection::{Connection, Opening};
 use super::cookies::Jar;
@@ -137,8 +140,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// How many redirects to follow; 0 returns the redirect itself; none: the run's default.
     pub redirects: Option<u32>,
-    /// User and password for basic authentication.
-    pub auth: Option<(String, String)>,
+    /// How it says who it is.
+    pub auth: Option<Auth>,
     /// What becomes of the response's body; none: it is kept or discarded by the run's default.
     pub intake: Option<Intake>,
     /// The digest to make of the body.
@@ -176,25 +179,39 @@ pub struct Client {
     jar: Rc<RefCell<Jar>>,
     /// Whether the jar is another client's, who sees to it.
     is_jar_lent: bool,
+    /// What servers have challenged with, to be answered again.
+    challenges: RefCell<Challenges>,
 }
 
 impl Client {
     /// A client without connections and cookies.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false }
+        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false, challenges: RefCell::default() }
     }
 
     /// A client with connections of its own, on another network perhaps, that uses this one's jar.
     #[must_use]
     pub fn beside(&self, network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: self.jar.clone(), is_jar_lent: true }
+        Self {
+            network,
+            pool: Pool::default(),
+            jar: self.jar.clone(),
+            is_jar_lent: true,
+            challenges: RefCell::default(),
+        }
     }
 
     /// A client that keeps and sends no cookies but those of a single request.
     #[must_use]
     pub fn without_cookies(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: Rc::new(RefCell::new(Jar::closed())), is_jar_lent: false }
+        Self {
+            network,
+            pool: Pool::default(),
+            jar: Rc::new(RefCell::new(Jar::closed())),
+            is_jar_lent: false,
+            challenges: RefCell::default(),
+        }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -242,7 +259,9 @@ impl Client {
             },
             request,
             same_origin: true,
+            has_answered: false,
         };
+        let mut redirects = 0;
         loop {
             let mut exchange = match &self.network.tape {
                 None => self.exchange(&mut hop).await,
@@ -251,12 +270,16 @@ impl Client {
             if exchange.headers.sets_cookies() {
                 self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
             }
+            if self.is_challenged(&mut hop, &exchange) {
+                exchanges.push(exchange);
+                continue;
+            }
             let location = redirect_of(&exchange).filter(|_| redirects_max > 0 && exchange.error.is_none());
             let Some(location) = location else {
                 exchanges.push(exchange);
                 return exchanges;
             };
-            let next = if exchanges.len() as u64 >= u64::from(redirects_max) {
+            let next = if redirects >= redirects_max {
                 let detail = format!("`{}` redirects once more after {redirects_max} redirects", exchange.url);
                 Err(NetError { fault: Fault::TOO_MANY_REDIRECTS, detail })
             } else {
@@ -265,6 +288,7 @@ impl Client {
             match next {
                 Ok(target) => {
                     hop.redirect(exchange.status, target);
+                    redirects += 1;
                     exchanges.push(exchange);
                 }
                 Err(error) => {
@@ -414,10 +438,17 @@ impl Client {
         if let Some(value) = request.body.content_type() {
             headers.insert(CONTENT_TYPE, value);
         }
-        if let Some((user, password)) = &request.auth {
-            headers.insert(AUTHORIZATION, target::basic(user, password));
-        } else if let Some(value) = target.authorization() {
-            headers.insert(AUTHORIZATION, value.clone());
+        let authorization = match &request.auth {
+            None | Some(Auth::Aws(_)) => target.authorization().cloned(),
+            Some(Auth::Basic { user, password }) => Some(target::basic(user, password)),
+            Some(Auth::Bearer(value)) => Some(value.clone()),
+            Some(Auth::Digest(credentials)) => {
+                let mut challenges = self.challenges.borrow_mut();
+                challenges.answer(target.origin(), credentials, &request.method, target.line())
+            }
+        };
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value);
         }
         for name in request.headers.keys() {
             // The length is the body's, and a form's type holds the boundary that its body uses.
@@ -443,7 +474,28 @@ impl Client {
         {
             headers.insert(COOKIE, value);
         }
+        // What is signed is the head as it goes out.
+        if let Some(Auth::Aws(key)) = &request.auth {
+            let payload = match &request.body {
+                Body::Empty => Payload::Bytes(&[]),
+                Body::Bytes(bytes) => Payload::Bytes(bytes),
+                _ => Payload::Streamed,
+            };
+            let path_and_query = (target.path(), target.query().unwrap_or_default());
+            aws::sign(key, &request.method, path_and_query, &mut headers, payload, jiff::Timestamp::now());
+        }
         headers
+    }
+
+    /// Whether a response challenges for a digest that can be given: then the request is made once more.
+    fn is_challenged(&self, hop: &mut Hop, exchange: &Exchange) -> bool {
+        let is_digest = matches!(hop.request.auth, Some(Auth::Digest(_)));
+        if exchange.status != 401 || !is_digest || hop.has_answered || exchange.error.is_some() {
+            return false;
+        }
+        // An answer to a fresh challenge that is refused as well is the end of it.
+        hop.has_answered = self.challenges.borrow_mut().learn(hop.request.url.origin(), &exchange.headers);
+        hop.has_answered
     }
 }
 
@@ -453,6 +505,8 @@ struct Hop {
     terms: Terms,
     /// Whether every hop so far went to the origin of the first.
     same_origin: bool,
+    /// Whether it answers a challenge that it has got itself.
+    has_answered: bool,
 }
 
 impl Hop {
@@ -493,6 +547,7 @@ impl Hop {
             }
         }
         request.url = target;
+        self.has_answered = false;
     }
 }
 

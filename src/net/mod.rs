@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::fault::Fault;
 
+pub mod auth;
 pub mod body;
 pub mod charset;
 mod classify;

@@ -304,6 +304,7 @@ impl Walker<'_> {
             Type::Timings => documented_members("timings"),
             Type::Metric => documented_members("metric"),
             Type::Selection => documented_members("selection"),
+            Type::XmlNode => documented_members("xmlnode"),
             _ => return None,
         };
         (!documented.is_empty()).then(|| format!("there are {}", listed(&documented).replace(" or `", " and `")))
@@ -437,6 +438,7 @@ fn signatures_of_method(name: &str, owner: Type) -> Vec<String> {
         Type::Response => "response",
         Type::Headers => "headers",
         Type::Selection => "selection",
+        Type::XmlNode => "xmlnode",
         Type::CsvTable | Type::LineTable | Type::JsonTable => "table",
         Type::Metric => "metric",
         _ => return Vec::new(),

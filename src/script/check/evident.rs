@@ -11,6 +11,7 @@ use crate::script::modules::html::selection::Selection;
 use crate::script::modules::http::{Headers, HttpBody, Phases, Response};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
+use crate::script::modules::xml::XmlNode;
 
 /// The type of a value, as far as it is evident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub enum Type {
     Timings,
     /// Elements of a page.
     Selection,
+    /// An XML document, or an element of one.
+    XmlNode,
     /// What `http::form` and the like make.
     Body,
     /// The virtual user that a journey is given.
@@ -87,6 +90,7 @@ impl Type {
             Self::Headers => TypeId::of::<Headers>(),
             Self::Timings => TypeId::of::<Phases>(),
             Self::Selection => TypeId::of::<Selection>(),
+            Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
             Self::Vu => TypeId::of::<VuHandle>(),
             Self::CsvTable | Self::LineTable | Self::JsonTable => TypeId::of::<DataTable>(),
@@ -116,6 +120,7 @@ impl Type {
             Self::Headers => "`headers`",
             Self::Timings => "`timings`",
             Self::Selection => "a selection",
+            Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
             Self::Vu => "a virtual user",
             Self::CsvTable | Self::LineTable | Self::JsonTable => "a data table",
@@ -134,6 +139,7 @@ impl Type {
                 | Self::Headers
                 | Self::Timings
                 | Self::Selection
+                | Self::XmlNode
                 | Self::Body
                 | Self::Vu
                 | Self::CsvTable
@@ -183,6 +189,10 @@ impl Type {
                 Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array | Self::Selection,
                 "len",
             ) => Self::Int,
+            (Self::Response, "xml") => Self::XmlNode,
+            (Self::XmlNode, "name" | "text") => Self::Text,
+            (Self::XmlNode, "find_all" | "children") => Self::Array,
+            (Self::XmlNode, "attrs") => Self::Map,
             (Self::Response, "html")
             | (
                 Self::Selection,
@@ -193,7 +203,7 @@ impl Type {
             (Self::Selection, "text" | "html") => Self::Text,
             (Self::Selection, "attrs" | "fields") => Self::Map,
             (Self::Selection, "texts" | "to_array") => Self::Array,
-            (Self::Selection, "is" | "is_empty") => Self::Bool,
+            (Self::Selection, "matches" | "is_empty") => Self::Bool,
             (Self::Headers | Self::Text | Self::Array | Self::Map | Self::Row, "contains")
             | (Self::Text, "starts_with" | "ends_with" | "is_empty") => Self::Bool,
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
@@ -237,6 +247,8 @@ const RESPONSE: &[(&str, Type)] = &[
     ("reused", Type::Bool),
     ("error", Type::Text),
     ("error_code", Type::Int),
+    ("digest", Type::Text),
+    ("saved", Type::Text),
     ("request", Type::Map),
 ];
 
@@ -264,6 +276,9 @@ const RESULTS: &[(&str, Type)] = &[
     ("html::tags", Type::Array),
     ("html::resources", Type::Array),
     ("json::stringify", Type::Text),
+    ("jwt::sign", Type::Text),
+    ("jwt::decode", Type::Map),
+    ("jwt::verify", Type::Map),
     ("metrics::counter", Type::Metric),
     ("metrics::gauge", Type::Metric),
     ("metrics::rate", Type::Metric),
@@ -295,6 +310,7 @@ const RESULTS: &[(&str, Type)] = &[
     ("crypto::uuid", Type::Text),
     ("crypto::hex_encode", Type::Text),
     ("crypto::base64_encode", Type::Text),
+    ("xml::parse", Type::XmlNode),
 ];
 
 fn lookup(table: &[(&str, Type)], name: &str) -> Type {

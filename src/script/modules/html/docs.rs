@@ -56,11 +56,11 @@ pub const DOCS: &[FunctionDoc] = &[
         example: "let page = html::parse(`<ul id=\"list\"><li class=\"new\">Red <b>pen</b></li><li>Ink</li></ul><p>2 in all</p>`);\nassert_eq(page.select(\"li\").filter(\".new\").len, 1);",
     },
     FunctionDoc {
-        signature: "selection.is(css) -> bool",
+        signature: "selection.matches(css) -> bool",
         summary: "Whether one of the elements fits.",
         parameters: &[("css", "a CSS selector, as browsers know them: `form#login > input[name=user]`, `li:nth-child(2)`, `a[href^='/cart'], .total`")],
         errors: "when it is not a CSS selector",
-        example: "let page = html::parse(`<ul id=\"list\"><li class=\"new\">Red <b>pen</b></li><li>Ink</li></ul><p>2 in all</p>`);\nassert_eq(page.select(\"li\").is(\".new\"), true);\nassert_eq(page.select(\"li\").is(\"p\"), false);",
+        example: "let page = html::parse(`<ul id=\"list\"><li class=\"new\">Red <b>pen</b></li><li>Ink</li></ul><p>2 in all</p>`);\nassert_eq(page.select(\"li\").matches(\".new\"), true);\nassert_eq(page.select(\"li\").matches(\"p\"), false);",
     },
     FunctionDoc {
         signature: "selection.closest(css) -> Selection",

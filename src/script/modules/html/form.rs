@@ -425,7 +425,7 @@ mod tests {
     use super::*;
 
     fn form(html: &str) -> Form {
-        let page = Page::parse(html).unwrap();
+        let page = Page::parse(html).unwrap_or_else(|error| panic!("{error}"));
         let selector = Selector::parse("form").unwrap();
         let form = page.html.select(&selector).next().expect("a form");
         Form::read(&page, form)

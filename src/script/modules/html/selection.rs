@@ -133,7 +133,7 @@ impl Selection {
         Ok(self.of(self.elements().filter(|element| selector.matches(element)).map(|element| element.id()).collect()))
     }
 
-    fn is(&self, selectors: &Selectors, css: &str) -> HostResult<bool> {
+    fn matches(&self, selectors: &Selectors, css: &str) -> HostResult<bool> {
         let selector = selectors.get(css)?;
         Ok(self.elements().any(|element| selector.matches(&element)))
     }
@@ -325,7 +325,7 @@ pub fn register(engine: &mut Engine, selectors: &Selectors) {
     }
     by_selector!("select", select);
     by_selector!("filter", filter);
-    by_selector!("is", is);
+    by_selector!("matches", matches);
     by_selector!("closest", closest);
     macro_rules! steps {
         ($name:literal, $method:ident) => {{

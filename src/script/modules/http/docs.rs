@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -334,6 +334,13 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[],
         errors: "When it is too large to be a page (see `html::parse`), or can't be decompressed",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/login`).html();\n    assert_eq(page.select(\"form input[name=user]\").len, 1);\n    assert_eq(page.select(\"form\").fields().csrf_token.len, 16);\n}",
+    },
+    FunctionDoc {
+        signature: "response.xml() -> XmlNode",
+        summary: "The body as an XML document, parsed at the first look and kept; see `xml` for what can be done with it.",
+        parameters: &[],
+        errors: "When it is not XML, or beyond the bounds of `xml::parse`.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::post(`${BASE}/echo`, \"<order id='7'/>\", #{ headers: #{ \"Content-Type\": \"application/xml\" } });\n    assert_eq(res.xml().get(\"/order/@id\"), \"7\");\n    assert_error(|| http::get(`${BASE}/item/1`).xml(), \"is not XML\");\n}",
     },
     FunctionDoc {
         signature: "response.submit_form() -> response, response.submit_form(options) -> response",

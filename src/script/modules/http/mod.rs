@@ -28,6 +28,7 @@ use crate::script::error::host_error;
 use crate::script::series::{Occasion, RequestKey, method_number};
 use crate::script::tracer::Tracer;
 
+mod auth;
 mod caches;
 mod docs;
 mod pages;
@@ -174,10 +175,9 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
     let hops = exchanges.len();
     let mut held = true;
     for (hop, exchange) in exchanges.iter().enumerate() {
-        // A redirect on the way is no failure, whatever statuses are expected at its end.
+        // A redirect or a challenge on the way is no failure, whatever statuses are expected at its end.
         let last = hop + 1 == hops;
-        held = exchange.error.is_none()
-            && (!last && (300..400).contains(&exchange.status) || expected.holds(exchange.status));
+        held = exchange.error.is_none() && (!last || expected.holds(exchange.status));
         let ago = exchanges[hop + 1..].iter().map(|later| later.timings.blocked + later.timings.duration()).sum();
         let occasion = Occasion { vu: &vu, number, hop: hop as u32, traced, ago };
         record(&host, occasion, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
@@ -187,7 +187,9 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         tracer.requested(vu.id, *before, &name, held, &exchanges, max_body);
     }
     let exchange = exchanges.pop().expect("a request makes at least one exchange");
-    Response::new(exchange, hops - 1, held, echo, max_body)
+    // What came before was redirects, and challenges that were answered.
+    let redirects = exchanges.iter().filter(|before| before.status != 401).count();
+    Response::new(exchange, redirects, held, echo, max_body)
 }
 
 fn record(

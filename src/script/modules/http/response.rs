@@ -15,6 +15,8 @@ use crate::script::modules::html::page::{Page, PageError};
 use crate::script::modules::html::selection::Selection;
 use crate::script::modules::json::JsonPaths;
 use crate::script::modules::regex::Patterns;
+use crate::script::modules::xml::XmlNode;
+use crate::script::modules::xml::tree::{Tree, XmlError};
 
 /// What a script may ask about the request that was made.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ struct Inner {
     text: OnceCell<ImmutableString>,
     json: OnceCell<LazyJson>,
     page: OnceCell<Result<Selection, PageError>>,
+    xml: OnceCell<Result<XmlNode, XmlError>>,
 }
 
 /// A response; cheap to clone.
@@ -63,6 +66,7 @@ impl Response {
             text: OnceCell::new(),
             json: OnceCell::new(),
             page: OnceCell::new(),
+            xml: OnceCell::new(),
         }))
     }
 
@@ -138,6 +142,15 @@ impl Response {
             .page
             .get_or_init(|| bridge::on_worker_stack(|| Page::parse(&text)).map(|page| Selection::whole(Rc::new(page))));
         page.clone().map_err(|error| self.body_error(&error))
+    }
+
+    fn xml(&self) -> Result<XmlNode, Box<EvalAltResult>> {
+        let text = self.text()?;
+        let document = self
+            .0
+            .xml
+            .get_or_init(|| bridge::on_worker_stack(|| Tree::parse(&text)).map(|tree| XmlNode::whole(Rc::new(tree))));
+        document.clone().map_err(|error| self.body_error(&error))
     }
 
     fn body_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
@@ -269,6 +282,7 @@ pub fn register(engine: &mut Engine) {
     let paths = JsonPaths::default();
     engine.register_fn("json", |r: &mut Response| r.json());
     engine.register_fn("json", move |r: &mut Response, path: ImmutableString| r.json_at(&paths, &path));
+    engine.register_fn("xml", |r: &mut Response| r.xml());
     engine.register_fn("decode", |r: &mut Response, charset: ImmutableString| r.text_in(&charset));
     let patterns = Patterns::default();
     let all = patterns.clone();
