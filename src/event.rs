@@ -45,6 +45,8 @@ pub enum RunEvent {
     },
     /// Single requests and values; only outputs that ask for them get them.
     Samples(Samples),
+    /// The report as it would be if the run ended now: every few seconds, and only to outputs that ask for it.
+    SoFar(Arc<Report>),
     /// The run is over.
     Ended(Arc<Report>),
 }

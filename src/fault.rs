@@ -11,7 +11,7 @@
 //! | 1200 - 1299 | TCP |
 //! | 1300 - 1399 | TLS |
 //! | 1400 - 1599 | HTTP statuses: 1000 and the status |
-//! | 1600 - 1699 | HTTP/2 (k6's numbers, kept free) |
+//! | 1600 - 1699 | HTTP/2, as k6 numbers it: 1611, 1631 or 1651 and the error code of a GOAWAY, a stream or a connection |
 //! | 1700 - 1799 | bodies: decompression |
 //! | 1800 - 1899 | HTTP: the response breaks the protocol or a bound; redirects |
 //! | 1900 - 1999 | the machine that generates the load |
@@ -119,6 +119,15 @@ faults! {
     /// The certificate is unusable in another way.
     TLS_BAD_CERTIFICATE = 1313, Target, "certificate not acceptable";
 
+    /// HTTP/2 failed in another way, or is not spoken there.
+    HTTP2 = 1600, Target, "HTTP/2 failed";
+    /// The server ended the connection with a GOAWAY whose error code is not among the known.
+    HTTP2_GOAWAY = 1610, Target, "HTTP/2 connection ended by the server (GOAWAY)";
+    /// The server reset the stream with an error code that is not among the known.
+    HTTP2_STREAM = 1630, Target, "HTTP/2 stream reset by the server";
+    /// The server broke the rules of HTTP/2, in another way.
+    HTTP2_CONNECTION = 1650, Target, "HTTP/2 connection broken by the server";
+
     /// The body is not what its `Content-Encoding` says, or larger than allowed once decompressed.
     DECOMPRESSION = 1701, Target, "decompression failed";
 
@@ -164,6 +173,57 @@ faults! {
     BODY_FILE = 2010, Script, "file to send can't be read";
     /// A response that is to go into a file can't be written there.
     SAVE_FILE = 2011, Script, "response can't be saved";
+}
+
+/// Where an error code of HTTP/2 (RFC 9113, section 7) was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2Failure {
+    /// In a GOAWAY frame of the server.
+    GoAway,
+    /// In a RST_STREAM frame of the server.
+    Stream,
+    /// Here: what the server sent breaks the rules for the whole connection.
+    Connection,
+}
+
+macro_rules! http2_reasons {
+    ($($reason:literal $goaway:literal $stream:literal $connection:literal;)*) => {
+        impl Fault {
+            /// The class of a failure with an error code of HTTP/2: 1611, 1631 or 1651 and the code.
+            #[must_use]
+            pub const fn http2(failure: Http2Failure, reason: u32) -> Self {
+                let (first, message, other) = match failure {
+                    Http2Failure::GoAway => {
+                        (1611, match reason { $($reason => $goaway,)* _ => "" }, Self::HTTP2_GOAWAY)
+                    }
+                    Http2Failure::Stream => {
+                        (1631, match reason { $($reason => $stream,)* _ => "" }, Self::HTTP2_STREAM)
+                    }
+                    Http2Failure::Connection => {
+                        (1651, match reason { $($reason => $connection,)* _ => "" }, Self::HTTP2_CONNECTION)
+                    }
+                };
+                if message.is_empty() { other } else { Self { code: first + reason, side: Side::Target, message } }
+            }
+        }
+    };
+}
+
+http2_reasons! {
+    0 "HTTP/2 GOAWAY: NO_ERROR" "HTTP/2 stream reset: NO_ERROR" "HTTP/2 connection error: NO_ERROR";
+    1 "HTTP/2 GOAWAY: PROTOCOL_ERROR" "HTTP/2 stream reset: PROTOCOL_ERROR" "HTTP/2 connection error: PROTOCOL_ERROR";
+    2 "HTTP/2 GOAWAY: INTERNAL_ERROR" "HTTP/2 stream reset: INTERNAL_ERROR" "HTTP/2 connection error: INTERNAL_ERROR";
+    3 "HTTP/2 GOAWAY: FLOW_CONTROL_ERROR" "HTTP/2 stream reset: FLOW_CONTROL_ERROR" "HTTP/2 connection error: FLOW_CONTROL_ERROR";
+    4 "HTTP/2 GOAWAY: SETTINGS_TIMEOUT" "HTTP/2 stream reset: SETTINGS_TIMEOUT" "HTTP/2 connection error: SETTINGS_TIMEOUT";
+    5 "HTTP/2 GOAWAY: STREAM_CLOSED" "HTTP/2 stream reset: STREAM_CLOSED" "HTTP/2 connection error: STREAM_CLOSED";
+    6 "HTTP/2 GOAWAY: FRAME_SIZE_ERROR" "HTTP/2 stream reset: FRAME_SIZE_ERROR" "HTTP/2 connection error: FRAME_SIZE_ERROR";
+    7 "HTTP/2 GOAWAY: REFUSED_STREAM" "HTTP/2 stream reset: REFUSED_STREAM" "HTTP/2 connection error: REFUSED_STREAM";
+    8 "HTTP/2 GOAWAY: CANCEL" "HTTP/2 stream reset: CANCEL" "HTTP/2 connection error: CANCEL";
+    9 "HTTP/2 GOAWAY: COMPRESSION_ERROR" "HTTP/2 stream reset: COMPRESSION_ERROR" "HTTP/2 connection error: COMPRESSION_ERROR";
+    10 "HTTP/2 GOAWAY: CONNECT_ERROR" "HTTP/2 stream reset: CONNECT_ERROR" "HTTP/2 connection error: CONNECT_ERROR";
+    11 "HTTP/2 GOAWAY: ENHANCE_YOUR_CALM" "HTTP/2 stream reset: ENHANCE_YOUR_CALM" "HTTP/2 connection error: ENHANCE_YOUR_CALM";
+    12 "HTTP/2 GOAWAY: INADEQUATE_SECURITY" "HTTP/2 stream reset: INADEQUATE_SECURITY" "HTTP/2 connection error: INADEQUATE_SECURITY";
+    13 "HTTP/2 GOAWAY: HTTP_1_1_REQUIRED" "HTTP/2 stream reset: HTTP_1_1_REQUIRED" "HTTP/2 connection error: HTTP_1_1_REQUIRED";
 }
 
 macro_rules! statuses {
@@ -232,6 +292,23 @@ mod tests {
         for (at, fault) in Fault::TABLE.iter().enumerate() {
             assert!(!fault.message.ends_with('.'), "{}", fault.message);
             assert!(Fault::TABLE[at + 1..].iter().all(|other| other.message != fault.message), "{}", fault.message);
+        }
+    }
+
+    #[test]
+    fn error_codes_of_http2_become_classes() {
+        use Http2Failure::{Connection, GoAway, Stream};
+        for (failure, reason, code, message) in [
+            (GoAway, 0, 1611, "HTTP/2 GOAWAY: NO_ERROR"),
+            (GoAway, 0xd, 1624, "HTTP/2 GOAWAY: HTTP_1_1_REQUIRED"),
+            (GoAway, 0xe, 1610, Fault::HTTP2_GOAWAY.message),
+            (Stream, 7, 1638, "HTTP/2 stream reset: REFUSED_STREAM"),
+            (Stream, u32::MAX, 1630, Fault::HTTP2_STREAM.message),
+            (Connection, 1, 1652, "HTTP/2 connection error: PROTOCOL_ERROR"),
+            (Connection, 99, 1650, Fault::HTTP2_CONNECTION.message),
+        ] {
+            let fault = Fault::http2(failure, reason);
+            assert_eq!((fault.code, fault.message, fault.side), (code, message, Side::Target));
         }
     }
 

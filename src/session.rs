@@ -235,6 +235,7 @@ impl Session {
     /// When it can't begin.
     pub fn run(mut self, control: Control) -> Result<SessionEnd, SessionError> {
         let samples = self.outputs.iter().fold(Wants::NOTHING, |all, named| all.or(named.output.wants_samples()));
+        let reports = self.outputs.iter().any(|named| named.output.wants_reports());
         self.announcer.start(self.outputs)?;
         for note in &self.plan.notes {
             self.announcer.tell(RunEvent::Warning(Warning { message: note.clone(), hint: String::new() }));
@@ -261,6 +262,7 @@ impl Session {
             info: RunInfo { started_at: jiff::Timestamp::now().to_string(), ..self.info },
             part: Part::WHOLE,
             samples,
+            reports,
         };
         let announcer = self.announcer.clone();
         let mut report = None;

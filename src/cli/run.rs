@@ -164,6 +164,9 @@ pub struct RunArgs {
     /// The User-Agent header
     #[arg(long, env = "LOADR_USER_AGENT", value_name = "TEXT", help_heading = "Requests")]
     pub user_agent: Option<String>,
+    /// The version of HTTP: `auto` (what the server prefers under TLS, 1.1 without), `1.1`, `2`, or `h2c` (2 without TLS)
+    #[arg(long, env = "LOADR_HTTP_VERSION", value_name = "V", help_heading = "Requests")]
+    pub http_version: Option<String>,
     /// Accept any certificate
     #[arg(long, env = "LOADR_INSECURE_SKIP_TLS_VERIFY", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub insecure_skip_tls_verify: bool,
@@ -224,6 +227,7 @@ const VALUES: &[&str] = &[
     "timeout",
     "max_redirects",
     "user_agent",
+    "http_version",
     "max_body",
     "save_dir",
     "threads",

@@ -285,26 +285,24 @@ impl Collector {
         &self.store
     }
 
-    /// The report. Call [`Collector::second`] with the last, partial snapshots first.
+    /// The report of a run that ended so: also while it goes on, as if it ended now. At its end, call [`Collector::second`] with
+    /// the last, partial snapshots first.
     #[must_use]
-    pub fn finish(self, end: EndFacts) -> Report {
+    pub fn report(&self, end: &EndFacts) -> Report {
         let planned = self.planned_until().map_or(end.duration, |until| Duration::from_secs(until.into()));
         let planned = planned.min(end.duration);
         let Self { store, thresholds, facts, windows, limits, examples, warnings, threshold_abort, changes, .. } = self;
-        let judged: Vec<(Threshold, Judgement)> = thresholds
-            .into_iter()
-            .map(|watched| {
-                let judgement = watched.threshold.evaluate(&store, end.duration);
-                (watched.threshold, judgement)
-            })
+        let judged: Vec<(&Threshold, Judgement)> = thresholds
+            .iter()
+            .map(|Watched { threshold, .. }| (threshold, threshold.evaluate(store, end.duration)))
             .collect();
         let limited = limits.judge(end.duration);
         let cautions: Vec<String> = limited.iter().map(limits::sentence).collect();
         let verdict = verdict::verdict(&verdict::Evidence {
-            store: &store,
+            store,
             thresholds: &judged,
-            end: &end,
-            threshold_abort: threshold_abort.map(|abort| (abort.index, abort.value)),
+            end,
+            threshold_abort: threshold_abort.as_ref().map(|abort| (abort.index, abort.value)),
             allow_failure: facts.allow_failure,
             cautions: &cautions,
             require_healthy: facts.require_healthy,
@@ -312,29 +310,29 @@ impl Collector {
         let mut marks = windows.marks(planned);
         marks.extend(changes.iter().map(mark_of));
         let totals = store.totals();
-        let mut generator = end.generator;
+        let mut generator = end.generator.clone();
         generator.dropped_iterations = generator.dropped_iterations.max(totals.iterations_dropped);
         generator.interrupted_iterations = generator.interrupted_iterations.max(totals.iterations_interrupted);
         generator.late_iterations = limits.late();
         (generator.limited, generator.reasons, generator.limits) = (!limited.is_empty(), cautions, limited);
         let teller = Teller { info: &facts.info, load_began: end.load_began };
-        let (slowest, errors) = (examples.slowest(&teller), summary::errors(&store, &examples, &teller));
+        let (slowest, errors) = (examples.slowest(&teller), summary::errors(store, examples, &teller));
         let mut report = Report {
             schema: SCHEMA.into(),
-            run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info },
+            run: RunInfo { duration_s: end.duration.as_secs_f64(), ..facts.info.clone() },
             verdict,
             advice: Vec::new(),
-            metrics: summary::metrics(&store, judged.iter().map(|(threshold, _)| threshold), end.duration),
-            requests: summary::requests(&store, end.duration),
-            checks: summary::checks(&store),
+            metrics: summary::metrics(store, judged.iter().map(|(threshold, _)| *threshold), end.duration),
+            requests: summary::requests(store, end.duration),
+            checks: summary::checks(store),
             thresholds: summary::thresholds(&judged, facts.allow_failure),
             errors,
             slowest,
             generator,
             steady: windows.steady(planned),
             stages: windows.stages(planned),
-            series: Series { interval_s: 1, points: summary::points(&store, &limits), marks, events: changes },
-            warnings,
+            series: Series { interval_s: 1, points: summary::points(store, limits), marks, events: changes.clone() },
+            warnings: warnings.clone(),
         };
         report.advice = advise(&report);
         report

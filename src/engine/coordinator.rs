@@ -39,6 +39,10 @@ const LATE_GRACE: Duration = Duration::from_millis(500);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// The load starts so long after it is announced, so that every worker has heard of it.
 const BEGIN_LEAD: Duration = Duration::from_millis(1);
+/// So many seconds lie between two reports of a run that goes on, ...
+const REPORT_EVERY: u32 = 5;
+/// ... and one more for each so many seconds that it has gone on: a long run's report is more work, and changes less.
+const REPORT_SELDOM: u32 = 120;
 
 /// The coordinator's ends of the channels.
 pub(super) struct Links {
@@ -122,6 +126,7 @@ impl Lead {
             lag: Vec::new(),
             changes_told: 0,
             epoch: None,
+            reports: spec.reports,
         };
 
         let failed = self.prepare_load(&plan).await.map_err(|Lost(why)| EngineError::Lost(why))?.err();
@@ -140,14 +145,14 @@ impl Lead {
 
         let end = failed.unwrap_or_else(|| self.end(teardown_error.as_ref()));
         let mut facts = EndFacts { duration: load, generator: seconds.health.summary(), ..EndFacts::default() };
-        facts.load_began = seconds.epoch.map_or(Duration::ZERO, |epoch| epoch.saturating_duration_since(self.created));
+        facts.load_began = seconds.load_began(self);
         facts.interrupted = end == End::Interrupted;
         facts.abort = match self.control.cause() {
             Some(StopCause::Aborted(abort)) => Some(abort),
             _ => None,
         };
         facts.failure = failure(&end, teardown_error.as_ref(), &plan);
-        let report = Arc::new(seconds.collector.finish(facts));
+        let report = Arc::new(seconds.collector.report(&facts));
         (seconds.on_event)(RunEvent::Ended(report.clone()));
         Ok(RunOutcome { report, end })
     }
@@ -372,6 +377,8 @@ struct Seconds<'a> {
     changes_told: usize,
     /// The start of the load, once it is set.
     epoch: Option<Instant>,
+    /// Whether somebody asks for the report while the run goes on.
+    reports: bool,
 }
 
 impl Seconds<'_> {
@@ -407,6 +414,11 @@ impl Seconds<'_> {
         self.changes_told = steering.changes().len();
     }
 
+    /// How long after the engine's start the load began.
+    fn load_began(&self, lead: &Lead) -> Duration {
+        self.epoch.map_or(Duration::ZERO, |epoch| epoch.saturating_duration_since(lead.created))
+    }
+
     /// Closes the open second with the snapshots of it, and of earlier ones, that have come.
     fn close(&mut self, lead: &mut Lead) {
         self.close_at(lead, Duration::from_secs(u64::from(self.next) + 1));
@@ -437,6 +449,12 @@ impl Seconds<'_> {
         }
         (self.on_event)(RunEvent::Tick(Arc::new(tick)));
         events.into_iter().for_each(&mut *self.on_event);
+        if self.reports && second % (REPORT_EVERY + second / REPORT_SELDOM) == REPORT_EVERY - 1 {
+            let generator = self.health.summary();
+            let so_far =
+                EndFacts { duration: elapsed, load_began: self.load_began(lead), generator, ..EndFacts::default() };
+            (self.on_event)(RunEvent::SoFar(Arc::new(self.collector.report(&so_far))));
+        }
         if let Some(reason) = self.collector.threshold_abort() {
             lead.control.cancel(StopCause::Threshold(reason.to_owned()));
         }

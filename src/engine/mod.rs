@@ -69,6 +69,8 @@ pub struct RunSpec {
     pub part: Part,
     /// The single requests and values that outputs ask for.
     pub samples: Wants,
+    /// Whether outputs ask for the report while the run goes on.
+    pub reports: bool,
 }
 
 /// How a run ended.

@@ -1,6 +1,6 @@
 //! Opening a connection: a socket ([`super::dial`]), the TLS handshake, each measured.
 //!
-//! [`Connection`] is the seam for other protocols: HTTP/1.1 is the one that there is.
+//! [`Connection`] is the seam between protocols: HTTP/1.1, which one request has to itself, and HTTP/2, which many share.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 use super::classify;
 use super::dial::{Dialed, Dialer};
 use super::http1::Http1;
+use super::http2::Http2;
 use super::target::Origin;
 use super::tls::{self, Tls};
 use super::wire::{Meter, Wire};
 use super::{NetError, Timings};
 use crate::fault::Fault;
+use crate::plan::HttpVersion;
 
 /// What opening a connection took, also when it failed.
 #[derive(Debug, Default)]
@@ -54,34 +56,75 @@ impl Opening {
     }
 }
 
+/// The versions of HTTP that a connection may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Offer {
+    pub(super) http1: bool,
+    pub(super) http2: bool,
+}
+
+impl Offer {
+    /// What a version means for an origin.
+    pub(super) fn new(version: HttpVersion, origin: &Origin) -> Self {
+        let (http1, http2) = match version {
+            HttpVersion::Auto => (true, origin.is_secure()),
+            HttpVersion::Http1 => (true, false),
+            HttpVersion::Http2 => (false, true),
+            HttpVersion::H2c => (origin.is_secure(), true),
+        };
+        Self { http1, http2 }
+    }
+}
+
 /// A connection to one origin.
 #[derive(Debug)]
 pub(super) enum Connection {
     Http1(Box<Http1>),
+    Http2(Http2),
 }
 
 impl Connection {
     /// Opens one: dials, makes the TLS handshake.
-    pub(super) async fn open(dialer: &Dialer, tls: &Tls, origin: &Origin, opening: &Opening) -> Result<Self, NetError> {
+    pub(super) async fn open(
+        dialer: &Dialer,
+        tls: &Tls,
+        origin: &Origin,
+        offer: Offer,
+        opening: &Opening,
+    ) -> Result<Self, NetError> {
         if origin.is_secure() {
             tls.prepare().await.map_err(|why| NetError { fault: Fault::TLS, detail: format!("TLS: {why}") })?;
         }
         let Dialed { socket, remote } = dialer.dial(origin, opening).await?;
 
+        let mut http2 = !offer.http1;
         let (wire, tls_version) = if origin.is_secure() {
             opening.step.set(Step::Handshake);
             let begun = Instant::now();
-            let shaken = tls.handshake(origin.host(), socket).await;
+            let shaken = tls.handshake(origin.host(), offer, socket).await;
             opening.tls_handshaking.set(Some(begun.elapsed()));
             let stream = shaken.map_err(|error| {
                 let (fault, why) = classify::handshake(&error, &opening.meter);
                 NetError { fault, detail: format!("TLS handshake with `{origin}` failed: {why}") }
             })?;
             let version = tls::version(&stream);
+            http2 = tls::speaks_http2(&stream);
+            if !http2 && !offer.http1 {
+                let detail =
+                    format!("`{origin}` does not speak HTTP/2: it has chosen no protocol in the TLS handshake");
+                return Err(NetError { fault: Fault::HTTP2, detail });
+            }
             (Wire::Tls { stream: Box::new(stream), meter: opening.meter.clone() }, Some(version))
         } else {
             (Wire::Plain(socket), None)
         };
+        if http2 {
+            let opened = Box::pin(Http2::new(wire, opening.meter.clone(), remote, tls_version)).await;
+            return opened.map(Self::Http2).map_err(|(fault, why)| {
+                let detail = format!("HTTP/2 with `{origin}` failed: {why}");
+                NetError { fault, detail }
+            });
+        }
         Ok(Self::Http1(Box::new(Http1::new(wire, opening.meter.clone(), remote, tls_version))))
     }
 }

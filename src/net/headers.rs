@@ -27,6 +27,11 @@ impl Headers {
         Self { head, sets_cookies, map: OnceCell::new() }
     }
 
+    /// Of a map that is made already.
+    pub(super) fn of(map: HeaderMap, sets_cookies: bool) -> Self {
+        Self { head: Bytes::new(), sets_cookies, map: OnceCell::from(map) }
+    }
+
     /// Whether there is a `Set-Cookie` among them, without looking at the others.
     #[must_use]
     pub fn sets_cookies(&self) -> bool {

@@ -25,7 +25,7 @@ use super::auth::Auth;
 use super::auth::aws::{self, Payload};
 use super::auth::digest::Challenges;
 use super::body::{Body, Outgoing};
-use super::connection::{Connection, Opening};
+use super::connection::{Connection, Offer};
 use super::cookies::Jar;
 use super::dial::Dialer;
 use super::headers::Headers;
@@ -33,11 +33,13 @@ use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::intake::{Algorithm, Intake};
 use super::pool::Pool;
 use super::tape::Tape;
-use super::target::{self, Origin, Target, Targets};
+use super::target::{self, Target, Targets};
 use super::tls::{Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
-use crate::plan::HttpOptions;
+use crate::plan::{HttpOptions, HttpVersion};
+
+mod opening;
 
 /// What the VUs of one worker thread share: resolved names, parsed URLs, the TLS configuration, the defaults. A worker has
 /// one for the run's options, and one more for each set of options that its clients have ([`Network::derived`]).
@@ -140,6 +142,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// How many redirects to follow; 0 returns the redirect itself; none: the run's default.
     pub redirects: Option<u32>,
+    /// The version of HTTP; none: the run's default.
+    pub version: Option<HttpVersion>,
     /// How it says who it is.
     pub auth: Option<Auth>,
     /// What becomes of the response's body; none: it is kept or discarded by the run's default.
@@ -163,6 +167,7 @@ impl Request {
             body: Body::Empty,
             timeout: None,
             redirects: None,
+            version: None,
             auth: None,
             intake: None,
             digest: None,
@@ -348,7 +353,9 @@ impl Client {
                 }
             }
         };
-        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin) };
+        let offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
+        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin, offer) };
+        let mut repeated = false;
         loop {
             let body = if hop.request.body.needs_files() {
                 match Box::pin(hop.request.body.open()).await {
@@ -366,7 +373,7 @@ impl Client {
                 None => {
                     let from = *begun.get_or_insert_with(Instant::now);
                     hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
-                    match Box::pin(self.open(hop, origin, &mut exchange)).await {
+                    match Box::pin(self.open(hop, origin, offer, &mut exchange)).await {
                         Ok(connection) => connection,
                         Err(error) => {
                             exchange.timings.blocked = from.elapsed();
@@ -379,7 +386,20 @@ impl Client {
                     }
                 }
             };
-            let Connection::Http1(http) = &mut connection;
+            let http = match &mut connection {
+                Connection::Http1(http) => http,
+                Connection::Http2(http) => {
+                    let next = Box::pin(self.over_http2(http, hop, body, &mut exchange, &mut begun)).await;
+                    if next.again && !repeated {
+                        repeated = true;
+                        exchange.error = None;
+                        begun.get_or_insert_with(Instant::now);
+                        kept = (next.usable && !options.no_connection_reuse).then_some(connection);
+                        continue;
+                    }
+                    return exchange;
+                }
+            };
             exchange.reused = http.is_used();
             let message = self.message(hop, &target, body);
             let answer = http.round_trip(message, &hop.terms, &self.network.scratch).await;
@@ -397,23 +417,6 @@ impl Client {
             }
             return exchange;
         }
-    }
-
-    async fn open(&self, hop: &Hop, origin: &Origin, exchange: &mut Exchange) -> Result<Connection, NetError> {
-        let opening = Opening::default();
-        let network = &*self.network;
-        let connecting = Connection::open(&network.dialer, &network.tls, origin, &opening);
-        let opened = match hop.terms.deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
-            None => Ok(connecting.await),
-        };
-        opening.enter(&mut exchange.timings);
-        exchange.remote = opening.remote.get();
-        opened.unwrap_or_else(|_| Err(hop.timed_out(opening.doing()))).inspect_err(|_| {
-            let (sent, received) = opening.meter.take_bytes();
-            exchange.bytes_sent += sent;
-            exchange.bytes_received += received;
-        })
     }
 
     fn message<'a>(&self, hop: &'a Hop, target: &'a Target, body: Outgoing) -> Message<'a> {

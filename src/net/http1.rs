@@ -9,19 +9,18 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::future::Future;
 use std::io::{self, IoSlice, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, Method};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
+use super::alarm::Alarm;
 use super::body::Outgoing;
 use super::classify;
 use super::intake::{Algorithm, Flow, Intake, Taken, Taking};
@@ -33,7 +32,7 @@ use crate::fault::Fault;
 const READ_BYTES: usize = 64 * 1024;
 
 /// How many `1xx` responses may come before the final one.
-const INFORMATIONAL_MAX: u32 = 16;
+pub(super) const INFORMATIONAL_MAX: u32 = 16;
 
 /// The buffers that all connections of a worker read into and write from.
 #[derive(Debug)]
@@ -486,42 +485,6 @@ impl<'a> Reading<'a> {
             (true, _) => "while sending",
             (false, None) => "while waiting for the response",
             (false, Some(_)) => "while receiving the body",
-        }
-    }
-}
-
-/// A timer that is set once and then left alone: it is not moved for each request, but looked at when it goes off, and
-/// set anew then if its time has not come. A VU that makes a thousand requests a second touches it once a minute.
-#[derive(Default)]
-struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Whom it wakes.
-    waker: Option<Waker>,
-}
-
-impl Alarm {
-    /// Whether the deadline has passed; if not, `cx` is woken when it has.
-    fn is_due(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
-        let deadline = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        loop {
-            if sleep.is_elapsed() {
-                if tokio::time::Instant::now() >= deadline {
-                    return true;
-                }
-                sleep.as_mut().reset(deadline);
-                self.waker = None;
-            } else if sleep.deadline() > deadline {
-                sleep.as_mut().reset(deadline);
-                self.waker = None;
-            }
-            if self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                return false;
-            }
-            if sleep.as_mut().poll(cx).is_pending() {
-                self.waker = Some(cx.waker().clone());
-                return false;
-            }
         }
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::fault::Fault;
 
+mod alarm;
 pub mod auth;
 pub mod body;
 pub mod charset;
@@ -24,6 +25,7 @@ mod dns;
 pub mod headers;
 pub mod http;
 mod http1;
+mod http2;
 pub mod intake;
 mod pool;
 mod response;
@@ -91,7 +93,7 @@ pub struct Exchange {
     pub bytes_received: u64,
     /// The address that was connected to; none where there was none, as with a Unix socket.
     pub remote: Option<SocketAddr>,
-    /// `HTTP/1.1`; none when there was no response.
+    /// `HTTP/1.1`, `HTTP/2.0`; none when there was no response.
     pub protocol: Option<&'static str>,
     /// `TLS 1.3`; none without TLS.
     pub tls_version: Option<&'static str>,

@@ -1,4 +1,5 @@
-//! The connections of one VU: idle ones kept for the next request, and how many to one host may be busy at once.
+//! The connections of one VU: idle ones of HTTP/1.1 kept for the next request, those of HTTP/2 shared by all requests, and
+//! how many requests to one host may be under way at once.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -7,7 +8,8 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::connection::Connection;
+use super::connection::{Connection, Offer};
+use super::http2::Http2;
 use super::target::Origin;
 
 /// A VU's connections.
@@ -15,6 +17,10 @@ use super::target::Origin;
 pub(super) struct Pool {
     /// The longest idle first.
     idle: RefCell<VecDeque<(Rc<Origin>, Connection)>>,
+    /// Connections of HTTP/2: one an origin.
+    shared: RefCell<Vec<(Rc<Origin>, Http2)>>,
+    /// Origins to which a connection is being opened that all may share.
+    opening: RefCell<SmallVec<[(Rc<Origin>, Rc<Notify>); 0]>>,
     /// How many requests to an origin are under way; none is listed with 0.
     busy: RefCell<SmallVec<[Busy; 1]>>,
     /// Tells those who wait for their turn; made when one first has to.
@@ -49,11 +55,58 @@ impl Pool {
         true
     }
 
-    /// An idle connection to the origin, the one used last.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Connection> {
+    /// A connection to the origin that can carry a request: one of HTTP/2, or the idle one used last.
+    pub(super) fn take(&self, origin: &Origin, offer: Offer) -> Option<Connection> {
+        if offer.http2
+            && let Some(http2) = self.shared(origin)
+        {
+            return Some(Connection::Http2(http2));
+        }
+        if !offer.http1 {
+            return None;
+        }
         let mut idle = self.idle.borrow_mut();
         let at = idle.iter().rposition(|(known, _)| **known == *origin)?;
         idle.remove(at).map(|(_, connection)| connection)
+    }
+
+    fn shared(&self, origin: &Origin) -> Option<Http2> {
+        let mut shared = self.shared.borrow_mut();
+        let at = shared.iter().position(|(known, _)| **known == *origin)?;
+        if shared[at].1.is_open() {
+            return Some(shared[at].1.clone());
+        }
+        shared.swap_remove(at);
+        None
+    }
+
+    /// Shares a connection of HTTP/2 with the requests to come; the oldest makes room.
+    pub(super) fn share(&self, origin: &Rc<Origin>, connection: Http2, limit: usize) {
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|(known, other)| known != origin && other.is_open());
+        while shared.len() >= limit.max(1) {
+            shared.remove(0);
+        }
+        if shared.capacity() == 0 {
+            shared.reserve_exact(1);
+        }
+        shared.push((origin.clone(), connection));
+    }
+
+    /// Shares it no longer.
+    pub(super) fn forget(&self, connection: &Http2) {
+        self.shared.borrow_mut().retain(|(_, known)| !known.is(connection));
+    }
+
+    /// Says that a connection is being opened which all may share, until the result is dropped; or what to wait for
+    /// where one is already.
+    pub(super) fn lead<'a>(&'a self, origin: &'a Rc<Origin>) -> Result<Lead<'a>, Rc<Notify>> {
+        let mut opening = self.opening.borrow_mut();
+        if let Some((_, opened)) = opening.iter().find(|(known, _)| known == origin) {
+            return Err(opened.clone());
+        }
+        opening.push((origin.clone(), Rc::default()));
+        Ok(Lead { pool: self, origin })
     }
 
     /// Keeps a connection for later; the one that has been idle longest makes room.
@@ -72,6 +125,23 @@ impl Pool {
     /// Closes the idle connections.
     pub(super) fn close_idle(&self) {
         self.idle.borrow_mut().clear();
+        self.shared.borrow_mut().clear();
+    }
+}
+
+/// The one who opens a connection that all may share.
+#[derive(Debug)]
+pub(super) struct Lead<'a> {
+    pool: &'a Pool,
+    origin: &'a Rc<Origin>,
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut opening = self.pool.opening.borrow_mut();
+        if let Some(at) = opening.iter().position(|(known, _)| known == self.origin) {
+            opening.swap_remove(at).1.notify_waiters();
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 //! A [`Target`] holds what a request line and its `Host` header need, ready made, so that asking for the same URL again
 //! costs a look-up. A credential in the URL becomes an `Authorization` header and is not kept in the URL that is shown.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 
 use ::http::header::{HOST, USER_AGENT};
-use ::http::{HeaderMap, HeaderValue};
+use ::http::{HeaderMap, HeaderValue, Uri};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustc_hash::FxHashMap;
@@ -83,6 +84,8 @@ pub struct Target {
     url: Url,
     origin: Rc<Origin>,
     authorization: Option<HeaderValue>,
+    /// As HTTP/2 wants it; made when first needed.
+    uri: OnceCell<Uri>,
 }
 
 impl Target {
@@ -95,6 +98,26 @@ impl Target {
     /// Path and query, as the request line has them.
     pub(super) fn line(&self) -> &str {
         &self.url[Position::BeforePath..Position::AfterQuery]
+    }
+
+    /// Scheme, authority and path, as HTTP/2 sends them. `host` stands in for the authority where it is given.
+    pub(super) fn uri(&self, host: Option<&HeaderValue>) -> Result<Uri, NetError> {
+        let made = |host: &[u8]| {
+            Uri::builder().scheme(self.url.scheme()).authority(host).path_and_query(self.line()).build().map_err(
+                |error| {
+                    let detail = format!("`{}` can't be asked for by HTTP/2: {error}", self.url);
+                    NetError { fault: Fault::INVALID_REQUEST, detail }
+                },
+            )
+        };
+        if let Some(host) = host {
+            return made(host.as_bytes());
+        }
+        if let Some(uri) = self.uri.get() {
+            return Ok(uri.clone());
+        }
+        let uri = made(self.url[Position::BeforeHost..Position::AfterPort].as_bytes())?;
+        Ok(self.uri.get_or_init(|| uri).clone())
     }
 
     /// The credential that stood in the URL, as a header.
@@ -216,7 +239,7 @@ impl Targets {
                 origin
             }
         };
-        Ok(Rc::new(Target { url, origin, authorization }))
+        Ok(Rc::new(Target { url, origin, authorization, uri: OnceCell::new() }))
     }
 }
 

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::connection::Offer;
 use super::wire::Socket;
 
 /// The certificates that servers are checked against. One a run, shared by its workers; loaded when first needed.
@@ -49,22 +50,48 @@ impl TlsRoots {
     }
 }
 
+/// One for each choice of versions of HTTP.
+struct Connectors {
+    http1: TlsConnector,
+    http2: TlsConnector,
+    any: TlsConnector,
+}
+
+impl Connectors {
+    fn new(config: &ClientConfig) -> Self {
+        let offering = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Self { http1: offering(&[b"http/1.1"]), http2: offering(&[b"h2"]), any: offering(&[b"h2", b"http/1.1"]) }
+    }
+
+    fn of(&self, offer: Offer) -> &TlsConnector {
+        match (offer.http1, offer.http2) {
+            (_, false) => &self.http1,
+            (false, true) => &self.http2,
+            (true, true) => &self.any,
+        }
+    }
+}
+
 /// A worker's TLS client.
 pub(super) struct Tls {
     roots: Arc<TlsRoots>,
     insecure: bool,
-    connector: OnceCell<TlsConnector>,
+    connectors: OnceCell<Connectors>,
 }
 
 impl Tls {
     pub(super) fn new(roots: Arc<TlsRoots>, insecure: bool) -> Self {
-        Self { roots, insecure, connector: OnceCell::new() }
+        Self { roots, insecure, connectors: OnceCell::new() }
     }
 
     /// Makes the connector ready. Roots are read off the worker's thread: the first `https` request must not stall the
     /// VUs beside it.
     pub(super) async fn prepare(&self) -> Result<(), String> {
-        if self.connector.get().is_some() {
+        if self.connectors.get().is_some() {
             return Ok(());
         }
         let provider = Arc::new(ring::default_provider());
@@ -78,21 +105,20 @@ impl Tls {
             let store = tokio::task::spawn_blocking(move || roots.get()).await.map_err(|error| error.to_string())?;
             builder.with_root_certificates(store).with_no_client_auth()
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
         // Another VU may have been faster; its connector is as good.
-        let _ = self.connector.set(TlsConnector::from(Arc::new(config)));
+        let _ = self.connectors.set(Connectors::new(&config));
         Ok(())
     }
 
     /// Makes the handshake. [`Tls::prepare`] comes first.
-    pub(super) async fn handshake(&self, host: &str, socket: Socket) -> io::Result<TlsStream<Socket>> {
+    pub(super) async fn handshake(&self, host: &str, offer: Offer, socket: Socket) -> io::Result<TlsStream<Socket>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let Some(connector) = self.connector.get() else {
+        let Some(connectors) = self.connectors.get() else {
             return Err(io::Error::other("TLS was not prepared"));
         };
-        connector.connect(name, socket).await
+        connectors.of(offer).connect(name, socket).await
     }
 }
 
@@ -109,6 +135,11 @@ pub(super) fn version(stream: &TlsStream<Socket>) -> &'static str {
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS",
     }
+}
+
+/// Whether the server has chosen HTTP/2.
+pub(super) fn speaks_http2(stream: &TlsStream<Socket>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(b"h2")
 }
 
 /// What `insecure_skip_tls_verify` asks for: any certificate will do. Signatures are still checked, so that a broken

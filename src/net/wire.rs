@@ -55,6 +55,22 @@ impl Meter {
         (self.sent.take(), self.received.take())
     }
 
+    /// Gives bytes back that belong to another request.
+    pub(super) fn put_back(&self, (sent, received): (u64, u64)) {
+        self.sent.set(self.sent.get() + sent);
+        self.received.set(self.received.get() + received);
+    }
+
+    /// When bytes were last written.
+    pub(super) fn last_write(&self) -> Option<Instant> {
+        self.last_write.get()
+    }
+
+    /// When bytes were last read.
+    pub(super) fn last_read(&self) -> Option<Instant> {
+        self.last_read.get()
+    }
+
     /// Whether this request has put nothing on the wire.
     pub(super) fn is_unsent(&self) -> bool {
         self.last_write.get().is_none()

@@ -73,6 +73,7 @@ struct Lane {
     thread: Option<JoinHandle<()>>,
     loss_told: bool,
     wants: Wants,
+    wants_reports: bool,
 }
 
 #[derive(Default)]
@@ -189,13 +190,13 @@ impl Fanout {
         for Named { name, output } in outputs {
             let shared = Arc::new(Shared::default());
             shared.lock().patience = output.patience();
-            let wants = output.wants_samples();
+            let (wants, wants_reports) = (output.wants_samples(), output.wants_reports());
             let theirs = shared.clone();
             let thread = thread::Builder::new()
                 .name("loadr-output".into())
                 .spawn(move || drive(output, &theirs))
                 .map_err(|source| OutputError::Thread { name: name.clone(), source })?;
-            fanout.lanes.push(Lane { name, shared, thread: Some(thread), loss_told: false, wants });
+            fanout.lanes.push(Lane { name, shared, thread: Some(thread), loss_told: false, wants, wants_reports });
         }
         Ok(fanout)
     }
@@ -233,7 +234,12 @@ impl Fanout {
         let bound = [self.bounds.seconds, self.bounds.log_lines, self.bounds.others, self.bounds.samples][class];
         for lane in &self.lanes {
             let mut queue = lane.shared.lock();
-            if queue.end.is_some() || (class == SAMPLES && !lane.wants.any()) {
+            let unwanted = match event {
+                RunEvent::Samples(_) => !lane.wants.any(),
+                RunEvent::SoFar(_) => !lane.wants_reports,
+                _ => false,
+            };
+            if queue.end.is_some() || unwanted {
                 continue;
             }
             let taken = queue.offer(event, bound);

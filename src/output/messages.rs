@@ -38,7 +38,9 @@ pub fn lines(event: &RunEvent) -> Vec<Line> {
         }
         RunEvent::Changed(change) => message(Role::Warn, "changed", &changed(change)),
         RunEvent::Stopping { reason } => message(Role::Warn, "stopping", reason),
-        RunEvent::Started(_) | RunEvent::Tick(_) | RunEvent::Samples(_) | RunEvent::Ended(_) => Vec::new(),
+        RunEvent::Started(_) | RunEvent::Tick(_) | RunEvent::Samples(_) | RunEvent::SoFar(_) | RunEvent::Ended(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -79,6 +79,11 @@ pub trait Output: Send {
         Wants::NOTHING
     }
 
+    /// Whether it asks for the report as it stands, as `RunEvent::SoFar`; making it costs the coordinator some milliseconds.
+    fn wants_reports(&self) -> bool {
+        false
+    }
+
     /// Takes an event. May block; its own queue fills up meanwhile.
     ///
     /// # Errors

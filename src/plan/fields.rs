@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::arrivals::ArrivalRate;
 use super::error::{PlanError, list};
+use super::http::HttpVersion;
 use super::layer::Source;
 use super::shapes::{Shape, ShapedStage};
 use crate::units::{self, Rate, UnitError};
@@ -136,6 +137,19 @@ impl Fields {
 
     pub fn text(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<String> {
         self.read(name, errors, |value| value.as_str().map(String::from).ok_or(Wrong::Type("a text")))
+    }
+
+    /// A version of HTTP: `"2"`, or the number 2.
+    pub fn http_version(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<HttpVersion> {
+        self.read(name, errors, |value| {
+            let found = match value {
+                Value::String(text) => HttpVersion::named(text),
+                Value::Number(number) => HttpVersion::named(&number.to_string()),
+                _ => None,
+            };
+            let expected = || format!("expected one of {}, found {}", list(HttpVersion::NAMES), describe(value));
+            found.ok_or_else(|| Wrong::Problem(expected()))
+        })
     }
 
     /// A list of texts, or one text with commas between.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::error::PlanError;
-use super::fields::Fields;
+use super::fields::{Fields, canonical};
 use super::layer::Source;
 
 /// The names of the options about HTTP, by which the run and clients know them.
@@ -18,6 +18,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "timeout",
     "max_redirects",
     "user_agent",
+    "http_version",
     "insecure_skip_tls_verify",
     "no_cookies_reset",
     "no_connection_reuse",
@@ -32,6 +33,37 @@ pub(super) const OPTIONS: &[&str] = &[
     "save_dir",
 ];
 
+/// Which version of HTTP a request is made in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// What the server prefers under TLS (ALPN), HTTP/1.1 without.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2; without TLS, too, where the server has to know it beforehand.
+    Http2,
+    /// HTTP/2 without TLS, what the server prefers under TLS.
+    H2c,
+}
+
+impl HttpVersion {
+    /// What users write.
+    pub const NAMES: [&str; 4] = ["auto", "1.1", "2", "h2c"];
+
+    /// The version of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.trim() {
+            "auto" => Some(Self::Auto),
+            "1.1" | "1" | "HTTP/1.1" => Some(Self::Http1),
+            "2" | "2.0" | "h2" | "HTTP/2" => Some(Self::Http2),
+            "h2c" => Some(Self::H2c),
+            _ => None,
+        }
+    }
+}
+
 /// How requests are made unless a request says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpOptions {
@@ -41,6 +73,8 @@ pub struct HttpOptions {
     pub max_redirects: u32,
     /// The `User-Agent` header; empty sends none (default: `loadr/` and the version).
     pub user_agent: String,
+    /// The version of HTTP.
+    pub http_version: HttpVersion,
     /// Accept any certificate.
     pub insecure_skip_tls_verify: bool,
     /// Keep cookies from iteration to iteration.
@@ -73,6 +107,7 @@ impl Default for HttpOptions {
             timeout: Duration::from_secs(60),
             max_redirects: 10,
             user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
+            http_version: HttpVersion::Auto,
             insecure_skip_tls_verify: false,
             no_cookies_reset: false,
             no_connection_reuse: false,
@@ -104,7 +139,7 @@ impl HttpOptions {
         let batch_per_host = at_least_one("batch_per_host", self.batch_per_host);
         // What a script may write is not the script's to say.
         let mut save_dir = o.text("save_dir", errors).map(PathBuf::from);
-        if o.origin("save_dir") == Some(Source::Script) {
+        if matches!(o.origin("save_dir"), Some(Source::Script | Source::Client)) {
             let why = "a script can't choose where files may be written: whoever starts the run does, by `--save-dir`";
             errors.push(o.invalid("save_dir", why));
             save_dir = None;
@@ -113,6 +148,7 @@ impl HttpOptions {
             timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
             user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
+            http_version: o.http_version("http_version", errors).unwrap_or(self.http_version),
             insecure_skip_tls_verify: o
                 .flag("insecure_skip_tls_verify", errors)
                 .unwrap_or(self.insecure_skip_tls_verify),
@@ -130,13 +166,25 @@ impl HttpOptions {
         }
     }
 
+    /// The names of all of them, in `snake_case`.
+    #[must_use]
+    pub fn names() -> &'static [&'static str] {
+        OPTIONS
+    }
+
+    /// Whether there is one of this name, in `snake_case` or `camelCase`.
+    #[must_use]
+    pub fn has(name: &str) -> bool {
+        canonical(name, OPTIONS).is_some()
+    }
+
     /// The options of a client of its own: these, but for those that `own` names, in `snake_case` or `camelCase`.
     ///
     /// # Errors
     /// Everything that is wrong with `own`: unknown names, wrong types, values without sense.
     pub fn overlaid(&self, own: &Map<String, Value>) -> Result<Self, Vec<PlanError>> {
         let (mut fields, mut errors) = (Fields::default(), Vec::new());
-        fields.take(own, Source::Script, OPTIONS, &mut errors);
+        fields.take(own, Source::Client, OPTIONS, &mut errors);
         let options = self.clone().read(&fields, &mut errors);
         if errors.is_empty() { Ok(options) } else { Err(errors) }
     }
@@ -175,7 +223,7 @@ mod tests {
     #[test]
     fn where_files_may_be_written_is_not_a_scripts_to_say() {
         let errors = overlaid(&HttpOptions::default(), json!({ "save_dir": "/etc" })).unwrap_err();
-        let expected = "option `save_dir` in the script's options: a script can't choose where files may be written: \
+        let expected = "option `save_dir` in the settings of a client: a script can't choose where files may be written: \
                         whoever starts the run does, by `--save-dir`";
         assert_eq!(errors, [expected]);
         let mut fields = Fields::default();
@@ -190,9 +238,9 @@ mod tests {
     fn all_that_is_wrong_with_a_client_is_told() {
         let errors = overlaid(&HttpOptions::default(), json!({ "timeot": 1, "batch": 0, "throw": 7 })).unwrap_err();
         let expected = [
-            "unknown option `timeot` in the script's options; did you mean `timeout`?",
-            "option `batch` in the script's options: expected at least 1, found 0",
-            "option `throw` in the script's options: expected `true` or `false`, found the number 7",
+            "unknown option `timeot` in the settings of a client; did you mean `timeout`?",
+            "option `batch` in the settings of a client: expected at least 1, found 0",
+            "option `throw` in the settings of a client: expected `true` or `false`, found the number 7",
         ];
         assert_eq!(errors, expected);
     }

@@ -17,6 +17,8 @@ pub enum Source {
     Env,
     /// Flags of the command line.
     Flag,
+    /// The settings of a client of the script's: for its own requests they count more than all the others.
+    Client,
 }
 
 impl fmt::Display for Source {
@@ -27,6 +29,7 @@ impl fmt::Display for Source {
             Self::ConfigFile => "the config file",
             Self::Env => "the environment",
             Self::Flag => "the command line",
+            Self::Client => "the settings of a client",
         })
     }
 }

@@ -32,7 +32,7 @@ mod tests;
 pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
 pub use error::PlanError;
-pub use http::HttpOptions;
+pub use http::{HttpOptions, HttpVersion};
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use phases::Phases;
 pub use profile::Profile;

@@ -291,7 +291,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             Script,
             json!({
                 "tags": {"a": "1", "b": 2}, "seed": 9, "threads": 3, "timeout": "5s", "maxRedirects": 1, "userAgent": "me",
-                "insecureSkipTLSVerify": true, "noCookiesReset": true, "no_connection_reuse": true, "noVUConnectionReuse": true,
+                "httpVersion": 2, "insecureSkipTLSVerify": true, "noCookiesReset": true, "no_connection_reuse": true, "noVUConnectionReuse": true,
                 "discardResponseBodies": true, "maxBody": "1MB", "batch": 2, "batchPerHost": 1.0, "hosts": {"a.test": "127.0.0.1"},
                 "throw": true, "traceContext": true, "maxMemory": "1GiB", "maxVuMemory": "1MiB", "max_script_time": 2500, "maxSeries": 10,
                 "setupTimeout": "1s", "teardownTimeout": "2s", "noSetup": true, "noTeardown": true, "allowFailure": "true",
@@ -307,6 +307,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             timeout: Duration::from_secs(5),
             max_redirects: 1,
             user_agent: "me".into(),
+            http_version: HttpVersion::Http2,
             insecure_skip_tls_verify: true,
             no_cookies_reset: true,
             no_connection_reuse: true,

@@ -16,7 +16,9 @@ use rhai::{Dynamic, ImmutableString};
 use rustc_hash::FxHashMap;
 
 use super::calls::Calls;
+use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
+use super::modules::http::client::{ClientTable, VuClients};
 use super::series::SeriesTable;
 use super::tracer::Tracer;
 use crate::event::{LogLevel, LogLine};
@@ -120,6 +122,8 @@ pub struct VuContext {
     pub kept: RefCell<Option<Box<FxHashMap<ImmutableString, Dynamic>>>>,
     /// Its HTTP client; none in init.
     pub client: Option<Client>,
+    /// Those that it has for `http::client`s of other options or cookies.
+    pub clients: VuClients,
 }
 
 impl VuContext {
@@ -139,6 +143,7 @@ impl VuContext {
             state: RefCell::new(Dynamic::from_map(rhai::Map::new())),
             kept: RefCell::default(),
             client,
+            clients: VuClients::default(),
         };
         vu.begin_iteration(seed, 0);
         vu
@@ -185,10 +190,12 @@ struct Inner {
     vu: RefCell<Rc<VuContext>>,
     metrics: Metrics,
     http: Option<HttpContext>,
+    clients: ClientTable,
     epoch: Instant,
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
     tracer: OnceCell<Tracer>,
+    evidence: Evidence,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -223,9 +230,11 @@ impl HostContext {
             vu,
             metrics,
             http,
+            clients: ClientTable::default(),
             epoch,
             calls: RefCell::default(),
             tracer: OnceCell::new(),
+            evidence: Evidence::default(),
         }))
     }
 
@@ -268,6 +277,12 @@ impl HostContext {
     #[must_use]
     pub fn http(&self) -> Option<&HttpContext> {
         self.0.http.as_ref()
+    }
+
+    /// The clients of the script's own.
+    #[must_use]
+    pub fn clients(&self) -> &ClientTable {
+        &self.0.clients
     }
 
     /// The worker's metrics; none while a script is only looked at.
@@ -318,6 +333,12 @@ impl HostContext {
     #[must_use]
     pub fn tracer(&self) -> Option<&Tracer> {
         self.0.tracer.get()
+    }
+
+    /// The values of calls that failed.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.0.evidence
     }
 
     /// Writes a line of the script's own for the user.

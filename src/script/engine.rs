@@ -4,6 +4,7 @@
 //! afterwards, through a variable resolver: Rhai itself does not show a function the constants around it. What it imports
 //! is resolved then, and registered by its alias, so that an iteration runs nothing but its journey.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::bridge::{self, Ending, Surroundings, fault};
 use super::calls::Calls;
 use super::context::{HostContext, Phase, VuContext};
 use super::diagnosis::{self, Evidence};
-use super::error::{ClosureFiles, Diagnostic, Sources, Vocabulary, innermost};
+use super::error::{ClosureFiles, Diagnostic, Note, Place, Sources, Vocabulary, innermost};
 use super::modules::{self, FunctionDoc};
 use super::rename::{Renames, is_written};
 use super::source::{Resolver, SharedResolver};
@@ -30,6 +31,9 @@ const MAX_CALL_LEVELS: usize = 64;
 
 /// How deep expressions may be nested, at the top level and in functions.
 const MAX_EXPRESSION_DEPTH: usize = 64;
+
+/// So many loops are told where any of them may be the one that did not end.
+const LOOPS_TOLD: usize = 3;
 
 type Constants = Rc<RefCell<FxHashMap<ImmutableString, Dynamic>>>;
 
@@ -69,7 +73,6 @@ pub struct Prepared {
     constants: Constants,
     closures: ClosureFiles,
     renames: Renames,
-    evidence: Evidence,
 }
 
 impl Prepared {
@@ -77,9 +80,9 @@ impl Prepared {
     #[must_use]
     pub fn new(context: &HostContext, sources: &Sources) -> Self {
         let (constants, closures) = (Constants::default(), ClosureFiles::default());
-        let (renames, evidence) = (Renames::default(), Evidence::default());
-        let engine = new_engine(context, sources, &constants, &closures, &renames, &evidence);
-        Self { engine, constants, closures, renames, evidence }
+        let renames = Renames::default();
+        let engine = new_engine(context, sources, &constants, &closures, &renames);
+        Self { engine, constants, closures, renames }
     }
 
     /// The engine, for tools that look at it.
@@ -121,7 +124,8 @@ impl Program {
         let Some(text) = sources.get(name) else {
             return Err(Box::new(Diagnostic::at_file("the script's text was not read", name)));
         };
-        let Prepared { mut engine, constants, closures, renames, evidence } = prepared;
+        let Prepared { mut engine, constants, closures, renames } = prepared;
+        let evidence = context.evidence().clone();
         let mut ast =
             renames.isolate(&engine, &text, 0).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
@@ -168,7 +172,8 @@ impl Program {
                 return Err(Box::new(diagnostic));
             }
             Ending::Tripped(trip, error) => {
-                return Err(Box::new(tripped(&trip, error.as_deref(), name, &vocabulary)));
+                let loops = || diagnosis::loops::unseen(&engine, sources);
+                return Err(Box::new(tripped(&trip, error.as_deref(), name, &vocabulary, &loops)));
             }
             Ending::Panicked(message) => {
                 return Err(Box::new(Diagnostic::at_file(format!("loadr's own code failed: {message}"), name)));
@@ -272,7 +277,7 @@ impl Program {
     /// Why a script was ended, for the user.
     #[must_use]
     pub fn diagnose_trip(&self, trip: &guard::Trip, error: Option<&EvalAltResult>) -> Diagnostic {
-        tripped(trip, error, &self.name, &self.vocabulary)
+        tripped(trip, error, &self.name, &self.vocabulary, &|| diagnosis::loops::unseen(&self.engine, &self.sources))
     }
 
     /// The texts that diagnostics quote.
@@ -301,7 +306,6 @@ fn new_engine(
     constants: &Constants,
     closures: &ClosureFiles,
     renames: &Renames,
-    evidence: &Evidence,
 ) -> Engine {
     let mut engine = Engine::new_raw();
     engine.register_global_module(standard_library());
@@ -314,11 +318,15 @@ fn new_engine(
     renames.install(&mut engine);
     engine.on_progress(|_| if guard::check() { None } else { Some(Dynamic::UNIT) });
     let constants = constants.clone();
+    let traced = context.tracer().is_some().then(|| context.clone());
     #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
     engine.on_var(move |name, index, context| {
         if guard::raise() {
             // The place is added by the engine; what it is about, by the trip.
             return Err(Box::new(EvalAltResult::ErrorRuntime(Dynamic::UNIT, rhai::Position::NONE)));
+        }
+        if let Some(tracer) = traced.as_ref().and_then(HostContext::tracer) {
+            tracer.looked(context.call_level(), name, context.scope());
         }
         if index > 0 {
             return Ok(None);
@@ -331,16 +339,31 @@ fn new_engine(
         }
         Ok(constants.borrow().get(name).cloned())
     });
-    let evidence = evidence.clone();
-    #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
-    engine.on_missing_function(move |name, arguments, _, context| {
-        evidence.note(context.engine(), name, arguments);
-        Ok(None)
-    });
+    note_failed_calls(&mut engine, context.evidence());
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }
     engine
+}
+
+/// Lets the values of calls and operators be noted that nothing fits. `modules::publish` does it for those of a namespace.
+fn note_failed_calls(engine: &mut Engine, evidence: &Evidence) {
+    let noted = evidence.clone();
+    #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
+    engine.on_missing_function(move |name, arguments, _, context| {
+        noted.note(context.engine(), name, arguments);
+        Ok(None)
+    });
+    // About `a += b` Rhai does not ask: this is found where nothing else fits, and what it gives lets Rhai go on with
+    // `a = a + b`.
+    for operator in ["+", "-", "*", "/", "%", "**", "<<", ">>", "&", "|", "^"] {
+        let (noted, assigning) = (evidence.clone(), format!("{operator}="));
+        let any = [TypeId::of::<Dynamic>(); 2];
+        engine.register_raw_fn(assigning.clone(), any, move |call, values| -> Result<(), Box<EvalAltResult>> {
+            noted.note(call.engine(), operator, values);
+            Err(Box::new(EvalAltResult::ErrorFunctionNotFound(assigning.clone(), call.call_position())))
+        });
+    }
 }
 
 fn explain(
@@ -377,7 +400,15 @@ fn vocabulary(functions: &[Function], closures: ClosureFiles) -> Vocabulary {
     words
 }
 
-fn tripped(trip: &guard::Trip, error: Option<&EvalAltResult>, name: &str, vocabulary: &Vocabulary) -> Diagnostic {
+/// What a script that was ended is told. Where it was is known but for a loop that looks at no variable, of which at most
+/// the outermost call is known: of such loops, `loops` gives the places.
+fn tripped(
+    trip: &guard::Trip,
+    error: Option<&EvalAltResult>,
+    name: &str,
+    vocabulary: &Vocabulary,
+    loops: &dyn Fn() -> Vec<Place>,
+) -> Diagnostic {
     let mut diagnostic = error
         .map_or_else(|| Diagnostic::at_file("", name), |error| Diagnostic::from_eval_error(error, name, vocabulary));
     let (message, hint) = match trip {
@@ -411,6 +442,16 @@ fn tripped(trip: &guard::Trip, error: Option<&EvalAltResult>, name: &str, vocabu
     };
     diagnostic.message = message;
     diagnostic.hint = hint;
+    let unseen = error.is_none_or(EvalAltResult::is_system_exception);
+    if unseen && matches!(trip, guard::Trip::Time { .. }) {
+        match &mut *loops() {
+            [only] => diagnostic.place = only.clone(),
+            several => diagnostic.notes.extend(several.iter().take(LOOPS_TOLD).map(|place| Note {
+                message: "this loop may be the one: it looks at no variable, and nothing ends it".to_owned(),
+                place: Some(place.clone()),
+            })),
+        }
+    }
     diagnostic
 }
 

@@ -453,6 +453,7 @@ impl Vu for ScriptVu {
             if let Some(client) = &self.vu.client {
                 client.end_iteration();
             }
+            self.vu.clients.end_iteration();
             outcome
         })
     }

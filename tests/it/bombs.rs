@@ -138,9 +138,17 @@ fn a_loop_without_end_is_ended_by_its_deadline_and_only_it() {
 
 #[test]
 fn a_loop_without_end_in_init_or_setup_ends_too() {
-    let ran = Loadr::script("fn setup() { loop { } }\nfn journey() {}").flags("--max-script-time 200ms").run();
+    let ran = Loadr::script("fn spin() { loop { } }\nfn setup() { spin(); }\nfn journey() {}")
+        .flags("--max-script-time 200ms")
+        .run();
     let ran = ran.expect(107);
-    assert!(ran.stderr.contains(" --> script.rhai"), "{ran}");
+    assert!(ran.stderr.contains(" --> script.rhai:1:13"), "{ran}");
+    // Where several loops may be the one, all of them are told.
+    let two = "fn setup() {\n  if false { loop { } }\n  loop { }\n}\nfn journey() {}";
+    let ran = Loadr::script(two).flags("--max-script-time 200ms").run().expect(107);
+    for place in ["script.rhai:2:14", "script.rhai:3:3"] {
+        assert!(ran.stderr.contains(place) && ran.stderr.contains("looks at no variable"), "{ran}");
+    }
     let ran = Loadr::script("fn setup() { sleep(1.h); }\nfn journey() {}").flags("--setup-timeout 100ms").run();
     assert_eq!(ran.expect(100).verdict(), "FAILED: setup took longer than 100ms");
     let script = "fn journey() { check(1, #{ a: |n| n == 1 }); }\nfn teardown() { sleep(1.h); }";

@@ -9,6 +9,7 @@ mod check;
 mod check_group_metrics;
 mod ci;
 mod cli;
+mod clients;
 mod control;
 mod data;
 mod diagnostics;

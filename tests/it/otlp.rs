@@ -1,6 +1,8 @@
 //! OTLP: a receiver that decodes what arrives, held against the summary and against what the target saw.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -9,8 +11,9 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point}
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::harness::Loadr;
+use crate::program::{Program, wait_until};
 use crate::samples;
-use crate::server::{Reply, Request, Server};
+use crate::server::{Reply, Request, Server, closed_port};
 
 const JOURNEY: &str = r#"
     const BASE = env("BASE");
@@ -165,7 +168,7 @@ fn a_collector_that_is_not_there_is_told_before_the_run() {
     let server = samples::shop();
     let ran = Loadr::script_without_export(JOURNEY)
         .var("BASE", server.base())
-        .args(["-o", &format!("otlp=http://127.0.0.1:{}", crate::server::closed_port())])
+        .args(["-o", &format!("otlp=http://127.0.0.1:{}", closed_port())])
         .run()
         .expect(104);
     assert!(
@@ -192,4 +195,44 @@ fn a_collector_that_refuses_costs_rows_that_are_counted_and_not_the_run() {
         ran.stderr.contains(" lost ") && ran.stderr.contains("/v1/metrics") && ran.stderr.contains("/v1/traces"),
         "{ran}"
     );
+}
+
+/// A collector that takes everything and writes down the paths, until it is ended.
+const COLLECTOR: &str = "
+import http.server, sys
+class Collector(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers['content-length']))
+        with open(sys.argv[2], 'a') as taken: taken.write(self.path + '\\n')
+        self.send_response(200)
+        self.send_header('content-length', '0')
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Collector).serve_forever()
+";
+
+#[test]
+fn a_collector_that_vanishes_costs_what_it_could_not_take() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (port, taken) = (closed_port(), directory.path().join("taken"));
+    let mut command = Command::new("python3");
+    command.args(["-c", COLLECTOR, &port.to_string()]).arg(&taken);
+    let Some(mut collector) = Program::start(&mut command) else { return };
+    collector.listens(port);
+    let server = samples::shop();
+    let running = Loadr::script(JOURNEY)
+        .var("BASE", server.base())
+        .flags("-u 2 -d 6s --threads 1")
+        .args(["-o", &format!("otlp=http://127.0.0.1:{port}?interval=1s")])
+        .start();
+    // The first is the look before the run.
+    let sent = || fs::read_to_string(&taken).unwrap_or_default().lines().filter(|path| *path == "/v1/metrics").count();
+    wait_until("the first numbers have arrived", || sent() > 1);
+    drop(collector);
+    running.wait_for_line("waits for its receiver");
+    // The run's own verdict stands, and its summary is whole.
+    let ran = running.wait().expect(0);
+    assert!(ran.count("http_reqs") > 0.0 && ran.count("orders") > 0.0, "{ran}");
+    let told = ran.stderr.lines().find(|line| line.contains("/v1/metrics")).unwrap_or_else(|| panic!("{ran}"));
+    assert!(told.starts_with("warning: output `otlp=") && told.contains(" lost "), "{told}");
 }

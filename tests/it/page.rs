@@ -314,7 +314,7 @@ fn a_browser_watches_a_run_and_reads_its_report() {
     let (pictures, _keep) = pictures();
     let pictures = pictures.to_str().expect("a path in UTF-8");
     // A slow machine needs a while to start a browser: the run is long enough, and stopped when the page has seen enough.
-    let run = Loadr::script(SHOP).flags("--demo --vus 3 --time-scale 3 --dashboard --report out.html");
+    let run = Loadr::script(SHOP).flags("--demo --vus 3 --time-scale 4 --dashboard --report out.html");
     let running = run.start();
     let address = dashboard_of(&running);
     let printed = node(&["run.mjs", pictures, "live", &format!("http://{address}/")]);

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::harness::Loadr;
 use crate::program::{Program, get, wait_until};
-use crate::server::{Server, closed_port};
+use crate::server::{Reply, Server, closed_port, self_signed};
 
 const SCRIPT: &str = r#"
     fn journey() {
@@ -154,4 +154,33 @@ fn statsd_arrives_line_by_line() {
         }
     }
     assert_eq!((requests, durations), (count, count), "{ran}\n{text}");
+}
+
+#[test]
+fn a_receiver_over_tls_is_trusted_by_the_systems_roots_or_on_request() {
+    use base64::Engine as _;
+    let certificate = self_signed("localhost");
+    let lines = base64::engine::general_purpose::STANDARD.encode(&certificate.0);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n");
+    let receiver = Server::tls(certificate, |_| Reply::with("204 No Content", &[], ""));
+    let target = Server::ok("all of the page");
+    let url = format!("https://localhost:{}", receiver.address().port());
+    let run = |query: &str| {
+        Loadr::script_without_export(SCRIPT)
+            .file("roots.pem", &pem)
+            .var("BASE", target.base())
+            .flags("-u 1 -i 3")
+            .args(["--out", &format!("influxdb={url}?db=loads&{query}")])
+    };
+    let ran = run("username=me&password=secret").run().expect(104);
+    assert!(ran.stderr.contains("can't be used: ") && ran.stderr.to_lowercase().contains("certificate"), "{ran}");
+    assert!(target.requests().is_empty(), "it was known before the run");
+    run("insecure=true").run().expect(0);
+    let ran = run("username=me&password=secret").env("SSL_CERT_FILE", "roots.pem").run().expect(0);
+    assert!(!ran.stderr.contains("lost") && !ran.stderr.contains("secret"), "{ran}");
+    let sent = receiver.requests();
+    let rows = sent.iter().filter(|request| request.text().contains("http_reqs,"));
+    assert_eq!(rows.count(), 2, "one of each run");
+    let last = sent.last().expect("a request");
+    assert_eq!(last.header("authorization"), Some("Basic bWU6c2VjcmV0"));
 }

@@ -336,6 +336,7 @@ fn journey(vu, data) {
             "in range": |r| r.status >= 200 && r.status < 300,
             "cheap":    |r| r.json("price") < -1,
             "many":     |r| limit > r.json("id"),
+            "half":     |r| { let half = r.status / 2; half == 101 },
             "text":     |r| r.headers["Content-Type"].contains("nothing"),
             "created":  |r| r.status in [201, 202],
             "base":     |r| r.url.starts_with(BASE),
@@ -373,6 +374,7 @@ fn one_trace_shows_everything_in_its_place() {
     │ │ ✓ base  r.url is "http://127.0.0.1:PORT/item/5?token=***"
     │ │ ✗ cheap  r.json("price") is 200.0, wanted < -1
     │ │ ✗ created  r.status is 200, wanted in [201, 202]
+    │ │ ✗ half  half is 100, wanted == 101
     │ │ ✓ in range  r.status is 200
     │ │ ✗ many  limit is 5, wanted > r.json("id"); r.json("id") is 5
     │ │ ✓ nothing  (r.json("none") ?? "none") is "none"
@@ -387,15 +389,15 @@ fn one_trace_shows_everything_in_its_place() {
     │  connect to `127.0.0.1:PORT` failed: connection refused
     │ fails
     │ │ error: there is no element 5: the array has 1
-    │ │  --> script.rhai:28:38
+    │ │  --> script.rhai:29:38
     │ │  |
-    │ │ 28 |  group("fails", || { [res.status][limit] });
+    │ │ 29 |  group("fails", || { [res.status][limit] });
     │ │  |  ^
-    │ │  = in `a closure`, called at script.rhai:28:5
+    │ │  = in `a closure`, called at script.rhai:29:5
     │ │  = help: its only element is number 0
     teardown
     │ print: teardown 1
-    ✗ 5 requests · 1 failed · 5 of 10 checks failed · 1 error · TIME · TIME of pauses skipped (--real-time)
+    ✗ 5 requests · 1 failed · 6 of 11 checks failed · 1 error · TIME · TIME of pauses skipped (--real-time)
     "#);
 }
 

@@ -66,6 +66,11 @@ async function live() {
   await page.waitForFunction((before) => Number(document.querySelector('[data-testid="figure-requests"]').dataset.value) > before, first);
   const second = await figure("requests");
   assert.ok(second > first, `${second} > ${first}`);
+  // What only a report knows comes every few seconds.
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="slowest-table"] tbody tr').length > 0);
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="advice"] li').length > 0);
+  await page.waitForFunction(() => document.querySelectorAll('[data-testid="stages-table"] tbody tr').length > 0);
+  assert.equal(await id("verdict").getAttribute("data-passed"), "null", "while the run goes on");
   await shot("live");
   await page.waitForFunction(() => document.querySelector('[data-testid="verdict"]').dataset.passed !== "null");
   const last = await figure("requests");

@@ -168,8 +168,8 @@ pub(super) fn checks(store: &Store) -> Vec<CheckSummary> {
 }
 
 /// Thresholds in the order in which they were given.
-pub(super) fn thresholds(judged: &[(Threshold, Judgement)], allow_failure: bool) -> Vec<ThresholdSummary> {
-    let summary = |(threshold, judgement): &(Threshold, Judgement)| ThresholdSummary {
+pub(super) fn thresholds(judged: &[(&Threshold, Judgement)], allow_failure: bool) -> Vec<ThresholdSummary> {
+    let summary = |(threshold, judgement): &(&Threshold, Judgement)| ThresholdSummary {
         metric: threshold.key().into(),
         expression: threshold.expression().into(),
         ok: judgement.ok || (judgement.no_data && allow_failure),

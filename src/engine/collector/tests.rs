@@ -110,7 +110,7 @@ fn the_report_has_every_table() {
     let key = ErrorKey { code: 1503, side: Side::Target, message: "status 503".into() };
     other.error(&key, || "GET /item/7".into());
     feed(&mut collector, 2, &[&one, &other]);
-    let report = collector.finish(end(3));
+    let report = collector.report(&end(3));
 
     assert_eq!((&*report.schema, report.run.duration_s), (SCHEMA, 3.0));
     assert_eq!(report.warnings, ["scenario `shop` scaled"]);
@@ -319,7 +319,7 @@ fn verdicts() {
             let recorder = recorder(0);
             (case.record)(&recorder);
             feed(&mut collector, 0, &[&recorder]);
-            let report = collector.finish(case.end.clone());
+            let report = collector.report(&case.end);
             assert_eq!(report.verdict.reasons, expected, "case {n}, allowed: {allow_failure}");
             assert_eq!(report.verdict.passed, expected.is_empty(), "case {n}");
             let silent = report.thresholds.iter().filter(|threshold| threshold.value.is_none());
@@ -338,7 +338,7 @@ impl Clone for Case {
 fn many_broken_thresholds_are_told_in_short() {
     let thresholds = vec![("http_reqs", "count>5"); 14];
     let collector = collector(&thresholds, RunFacts { allow_failure: true, ..RunFacts::default() });
-    let reasons = collector.finish(end(1)).verdict.reasons;
+    let reasons = collector.report(&end(1)).verdict.reasons;
     assert_eq!(reasons.len(), verdict::THRESHOLDS_TOLD + 1);
     assert_eq!(reasons.last().map(String::as_str), Some("4 more thresholds failed"));
 }
@@ -382,7 +382,7 @@ fn a_threshold_ends_the_run_once_its_delay_is_over() {
     }
     assert_eq!(aborts, [false, false, true, false, false]);
     assert_eq!(collector.threshold_abort(), Some("threshold `count<1` on `http_reqs` failed"));
-    let reasons = collector.finish(end(5)).verdict.reasons;
+    let reasons = collector.report(&end(5)).verdict.reasons;
     assert_eq!(reasons, ["threshold `count<1` on `http_reqs` failed and ended the run: 1"]);
 }
 
@@ -400,7 +400,7 @@ fn one_tag_is_blamed_once_for_all_metrics_and_sources() {
         warning.message,
         "tag `name` has 5 values and `http_reqs` has reached 4 series: what else comes is counted under `name: (other)`"
     );
-    let report = collector.finish(end(1));
+    let report = collector.report(&end(1));
     assert_eq!(report.warnings.len(), 1);
     assert_eq!(report.requests.iter().map(|row| row.count).sum::<u64>(), 18);
 }
@@ -425,7 +425,7 @@ fn a_report_is_read_back_as_it_was_written() {
     let recorder = recorder(0);
     request(&recorder, "item", "200", 1234);
     feed(&mut collector, 0, &[&recorder]);
-    let report = collector.finish(end(1));
+    let report = collector.report(&end(1));
     let json = serde_json::to_string(&report).unwrap();
     assert!(json.contains(r#""p99.9":1.234"#), "{json}");
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
@@ -445,7 +445,7 @@ fn out_of_files(facts: RunFacts, thresholds: &[(&str, &str)]) -> Report {
         }
         feed(&mut collector, second, &[&recorder]);
     }
-    collector.finish(end(10))
+    collector.report(&end(10))
 }
 
 #[test]
@@ -473,7 +473,7 @@ fn a_limited_generator_is_told_with_the_verdict_and_fails_only_where_that_is_ask
     let recorder = recorder(0);
     request(&recorder, "item", "200", 1000);
     feed(&mut healthy, 0, &[&recorder]);
-    let report = healthy.finish(end(1));
+    let report = healthy.report(&end(1));
     assert_eq!((report.verdict.passed, report.generator.limited), (true, false), "{:?}", report.verdict);
 }
 
@@ -489,7 +489,7 @@ fn a_point_tells_how_the_generator_fared() {
         let (told, _) = collector.second(second, Duration::from_secs(u64::from(second) + 1), snapshots, engine);
         assert_eq!(told.generator, generator);
     }
-    let points = collector.finish(end(2)).series.points;
+    let points = collector.report(&end(2)).series.points;
     assert_eq!(points.iter().map(|point| point.generator.lag_ms).collect::<Vec<_>>(), [0.5, 1.5]);
 }
 
@@ -505,7 +505,7 @@ fn only_open_load_is_limited_by_what_it_dropped() {
         count(&recorder, builtin::ITERATIONS, 90);
         count(&recorder, builtin::DROPPED_ITERATIONS, 10);
         feed(&mut collector, 0, &[&recorder]);
-        let report = collector.finish(end(1));
+        let report = collector.report(&end(1));
         assert_eq!((report.generator.limited, report.generator.dropped_iterations), (limited, 10), "{executor}");
         assert_eq!(report.series.points[0].generator.dropped, if limited { 10 } else { 0 }, "{executor}");
     }

@@ -31,7 +31,7 @@ pub(super) const THRESHOLDS_TOLD: usize = 10;
 /// What a verdict is made from.
 pub(super) struct Evidence<'a> {
     pub store: &'a Store,
-    pub thresholds: &'a [(Threshold, Judgement)],
+    pub thresholds: &'a [(&'a Threshold, Judgement)],
     pub end: &'a EndFacts,
     /// The threshold that ended the run, by its place, and what was found then.
     pub threshold_abort: Option<(usize, Option<f64>)>,

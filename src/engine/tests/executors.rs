@@ -54,6 +54,27 @@ fn seconds_follow_each_other_and_show_the_vus() {
 }
 
 #[test]
+fn whoever_asks_sees_the_report_every_few_seconds() {
+    for (reports, expected) in [(false, vec![]), (true, vec![(5.0, 12), (10.0, 27)])] {
+        let spec = RunSpec { reports, ..spec(plan(2, vec![scenario("s", constant(3, 12_000))])) };
+        let seen = run_with(spec, Fake::sleeping(1_100), |_| std::future::ready(()));
+        let iterations = |report: &Report| match report.metrics["iterations"] {
+            MetricSummary::Counter { count, .. } => count as u64,
+            ref other => panic!("{other:?}"),
+        };
+        let so_far: Vec<(f64, u64)> = seen
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                RunEvent::SoFar(report) => Some((report.run.duration_s, iterations(report))),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(so_far, expected);
+    }
+}
+
+#[test]
 fn ramping_vus_follow_the_line() {
     // Up to 4 in 4 s, flat for 1 s, jump to 2, down to 0 in 2 s.
     let stages = [(4_000, 4), (1_000, 4), (0, 2), (1_000, 2), (2_000, 0)];

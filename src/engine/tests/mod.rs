@@ -79,6 +79,7 @@ fn spec(plan: Plan) -> RunSpec {
         info: RunInfo::default(),
         part: Part::WHOLE,
         samples: Wants::NOTHING,
+        reports: false,
     }
 }
 

@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 use super::Exchange;
 use super::http::{Client, Network, Request};
 use super::tls::TlsRoots;
-use crate::plan::HttpOptions;
+use crate::plan::{HttpOptions, HttpVersion};
 
 mod auth;
 mod clients;
 mod failures;
+mod http2;
 mod redirects;
 mod requests;
 mod secure;
@@ -230,6 +231,7 @@ fn options() -> HttpOptions {
         timeout: Duration::from_secs(60),
         max_redirects: 10,
         user_agent: "loadr/test".into(),
+        http_version: HttpVersion::Http1,
         max_body: 1_000_000,
         ..HttpOptions::default()
     }

@@ -5,10 +5,10 @@ use rcgen::{CertificateParams, KeyPair};
 use super::*;
 use crate::fault::Fault;
 
-type Certificate = (CertificateDer<'static>, PrivateKeyDer<'static>);
+pub(super) type Certificate = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
 /// A certificate that vouches for itself, for these names, changed as told.
-fn certificate(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+pub(super) fn certificate(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Certificate {
     let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
     change(&mut params);
     let key = KeyPair::generate().unwrap();

@@ -158,7 +158,10 @@ fn attributes(sample: &RequestSample, kind: &RequestKind) -> Vec<KeyValue> {
     }
     if let Some(version) = sample.protocol.and_then(|protocol| protocol.strip_prefix("HTTP/")) {
         all.push(text("network.protocol.name", "http"));
-        all.push(text("network.protocol.version", version));
+        all.push(text(
+            "network.protocol.version",
+            version.strip_suffix(".0").filter(|major| *major == "2").unwrap_or(version),
+        ));
     }
     if let Some(version) = sample.tls_version.and_then(|version| version.strip_prefix("TLS ")) {
         all.push(text("tls.protocol.version", version));

@@ -12,7 +12,7 @@ use super::spread::Fine;
 use super::tables;
 use super::tally::RequestTally;
 use crate::event::Second;
-use crate::report::advice::knee;
+use crate::report::advice::{Advice, knee};
 use crate::report::{CheckSummary, ErrorSummary, Report};
 
 /// How much a document tells.
@@ -71,6 +71,8 @@ pub(super) fn update(model: &Model, changed: &Changed) -> Document {
 
 fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document {
     let report = model.report.as_deref();
+    // What only a report knows is up to some seconds old while the run goes on.
+    let latest = report.or(model.so_far.as_deref());
     let load_s = report.map_or_else(|| model.elapsed().as_secs_f64(), |report| report.run.duration_s);
     let shown = match changed {
         Some(changed) => Shown::from(&model.slices, changed.columns),
@@ -97,18 +99,18 @@ fn build(model: &Model, detail: &Detail, changed: Option<&Changed>) -> Document 
         source: "run",
         run,
         verdict: report.map_or_else(|| verdict_so_far(&now), tables::verdict),
-        limits: report.map(|report| report.generator.limits.clone()).unwrap_or_default(),
-        knee: report.and_then(knee),
-        advice: report.map(|report| report.advice.clone()).unwrap_or_default(),
+        limits: latest.map(|report| report.generator.limits.clone()).unwrap_or_default(),
+        knee: latest.and_then(knee),
+        advice: report.map_or_else(|| advice_so_far(latest), |report| report.advice.clone()),
         totals: report.map_or_else(|| totals_so_far(model, &now, load_s), |report| tables::totals(report, now.vus)),
-        steady: report.and_then(|report| report.steady.clone()),
-        stages: report.map(|report| report.stages.clone()).unwrap_or_default(),
+        steady: latest.and_then(|report| report.steady.clone()),
+        stages: latest.map(|report| report.stages.clone()).unwrap_or_default(),
         thresholds: report.map_or_else(|| tables::thresholds_so_far(&now.thresholds), tables::thresholds),
         checks: report.map_or_else(|| checks_so_far(model), |report| report.checks.clone()),
         errors: report.map_or_else(|| errors_so_far(model), |report| report.errors.clone()),
         groups: Some(groups(model)),
         scenarios: scenarios(model, &now, report.is_some()),
-        slowest: report.and_then(tables::slowest),
+        slowest: latest.and_then(tables::slowest),
         metrics: report.map(tables::metrics).unwrap_or_default(),
         time: arrays::time(&shown, load_s),
         series: arrays::series(&shown, model),
@@ -188,6 +190,12 @@ fn so_far(model: &Model, changed: Option<&Changed>, load_s: f64) -> Vec<PageRequ
         }
     };
     model.requests.rows.iter().enumerate().map(one).collect()
+}
+
+/// Advice while the run goes on, without what only its end can show: a plateau and more requests may be still to come.
+fn advice_so_far(latest: Option<&Report>) -> Vec<Advice> {
+    let certain = |advice: &&Advice| !matches!(advice.id.as_str(), "no-plateau" | "few-requests");
+    latest.iter().flat_map(|report| &report.advice).filter(certain).cloned().collect()
 }
 
 fn verdict_so_far(now: &Second) -> PageVerdict {

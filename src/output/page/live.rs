@@ -130,6 +130,10 @@ impl Output for Writer {
         Ok(())
     }
 
+    fn wants_reports(&self) -> bool {
+        true
+    }
+
     fn event(&mut self, event: &RunEvent) -> Result<(), OutputError> {
         let Screen { watchers, .. } = &*self.0;
         let mut model = self.0.model();
@@ -180,6 +184,14 @@ mod tests {
         let mut one = screen.watch();
         writer.event(&tick(2)).unwrap();
         let mut other = screen.watch();
+        let so_far = sample::rich_report();
+        assert!(
+            !so_far.advice.is_empty()
+                && !so_far.stages.is_empty()
+                && !so_far.slowest.is_empty()
+                && so_far.steady.is_some()
+        );
+        writer.event(&RunEvent::SoFar(Arc::new(so_far))).unwrap();
         writer.event(&tick(3)).unwrap();
         writer.event(&RunEvent::Ended(Arc::new(sample::rich_report()))).unwrap();
         let (kind, document) = said(one.next().await);
@@ -187,6 +199,12 @@ mod tests {
         for count in [2, 3] {
             let (kind, update) = said(one.next().await);
             assert_eq!((kind, &update["time"]["count"]), ("update", &count.into()));
+            // What only a report knows is told as soon as there is one, while the run goes on.
+            assert_eq!((&update["live"], &update["verdict"]["passed"]), (&true.into(), &serde_json::Value::Null));
+            for part in ["advice", "stages", "slowest"] {
+                assert_eq!(update[part].as_array().is_some_and(|rows| !rows.is_empty()), count == 3, "{part}");
+            }
+            assert_eq!(update["steady"].is_object(), count == 3);
         }
         assert_eq!(said(other.next().await).1["time"]["count"], 2);
         assert_eq!(said(other.next().await).1["time"]["count"], 3);

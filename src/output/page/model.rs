@@ -116,6 +116,8 @@ pub(super) struct Model {
     pub now: Option<Second>,
     pub lost_seconds: u64,
     pub report: Option<Arc<Report>>,
+    /// The report as it stood some seconds ago, while the run goes on.
+    pub so_far: Option<Arc<Report>>,
     series: FxHashMap<(SourceId, SeriesId), Adds>,
     next_second: u32,
     gathered: Gathered,
@@ -162,6 +164,7 @@ impl Model {
             now: None,
             lost_seconds: 0,
             report: None,
+            so_far: None,
             series: FxHashMap::default(),
             next_second: 0,
             gathered: Gathered::default(),
@@ -206,7 +209,12 @@ impl Model {
                 self.happen("stop", true, reason.clone());
                 return false;
             }
+            RunEvent::SoFar(report) => {
+                self.so_far = Some(report.clone());
+                return false;
+            }
             RunEvent::Ended(report) => {
+                self.so_far = None;
                 self.phase = Phase::Ended;
                 self.report = Some(report.clone());
             }

@@ -302,6 +302,7 @@ impl Walker<'_> {
             }
             Type::Vu => documented_members("vu"),
             Type::Timings => documented_members("timings"),
+            Type::Client => documented_members("client"),
             Type::Metric => documented_members("metric"),
             Type::Selection => documented_members("selection"),
             Type::XmlNode => documented_members("xmlnode"),
@@ -321,6 +322,9 @@ impl Walker<'_> {
         self.self_mutation(call, receiver, position);
         if owner == Type::Response && name == "json" {
             self.json_path(call.args.first());
+        }
+        if owner == Type::Client {
+            self.client_method(call, position);
         }
         if self.world.known.is_built_in(name) || self.file.lost.contains(name) || self.file.evals {
             return owner.method(name);
@@ -439,6 +443,7 @@ fn signatures_of_method(name: &str, owner: Type) -> Vec<String> {
         Type::Headers => "headers",
         Type::Selection => "selection",
         Type::XmlNode => "xmlnode",
+        Type::Client => "client",
         Type::CsvTable | Type::LineTable | Type::JsonTable => "table",
         Type::Metric => "metric",
         _ => return Vec::new(),

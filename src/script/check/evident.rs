@@ -8,7 +8,7 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
 use crate::script::modules::html::selection::Selection;
-use crate::script::modules::http::{Headers, HttpBody, Phases, Response};
+use crate::script::modules::http::{Headers, HttpBody, HttpClient, Phases, Response};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
 use crate::script::modules::xml::XmlNode;
@@ -54,6 +54,8 @@ pub enum Type {
     XmlNode,
     /// What `http::form` and the like make.
     Body,
+    /// What `http::client` makes.
+    Client,
     /// The virtual user that a journey is given.
     Vu,
     /// A CSV file.
@@ -92,6 +94,7 @@ impl Type {
             Self::Selection => TypeId::of::<Selection>(),
             Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
+            Self::Client => TypeId::of::<HttpClient>(),
             Self::Vu => TypeId::of::<VuHandle>(),
             Self::CsvTable | Self::LineTable | Self::JsonTable => TypeId::of::<DataTable>(),
             Self::Row => TypeId::of::<Row>(),
@@ -122,6 +125,7 @@ impl Type {
             Self::Selection => "a selection",
             Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
+            Self::Client => "a client",
             Self::Vu => "a virtual user",
             Self::CsvTable | Self::LineTable | Self::JsonTable => "a data table",
             Self::Row => "a row of a data table",
@@ -141,6 +145,7 @@ impl Type {
                 | Self::Selection
                 | Self::XmlNode
                 | Self::Body
+                | Self::Client
                 | Self::Vu
                 | Self::CsvTable
                 | Self::LineTable
@@ -174,7 +179,7 @@ impl Type {
             ) => Self::Int,
             (Self::Response, name) => lookup(RESPONSE, name),
             (Self::Vu, "id" | "iteration" | "iteration_in_scenario") => Self::Int,
-            (Self::Vu, "scenario") | (Self::Metric, "name") => Self::Text,
+            (Self::Vu, "scenario") | (Self::Metric, "name") | (Self::Client, "base_url") => Self::Text,
             _ => Self::Unknown,
         }
     }
@@ -208,6 +213,9 @@ impl Type {
             | (Self::Text, "starts_with" | "ends_with" | "is_empty") => Self::Bool,
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
             (Self::Row, "to_map") => Self::Map,
+            (Self::Client, "to_string") => Self::Text,
+            (Self::Client, "batch") => Self::Unknown,
+            (Self::Client, _) => Self::Response,
             (_, "to_string") => Self::Text,
             _ => Self::Unknown,
         }
@@ -240,6 +248,7 @@ const RESPONSE: &[(&str, Type)] = &[
     ("duration", Type::Duration),
     ("url", Type::Text),
     ("redirects", Type::Int),
+    ("attempts", Type::Int),
     ("proto", Type::Text),
     ("tls_version", Type::Text),
     ("remote_ip", Type::Text),
@@ -264,6 +273,7 @@ const RESULTS: &[(&str, Type)] = &[
     ("http::delete", Type::Response),
     ("http::del", Type::Response),
     ("http::request", Type::Response),
+    ("http::client", Type::Client),
     ("http::form", Type::Body),
     ("http::json", Type::Body),
     ("http::multipart", Type::Body),

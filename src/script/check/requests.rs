@@ -7,7 +7,7 @@ use super::flow::start;
 use super::rules;
 use super::walk::Walker;
 use crate::script::json_query::JsonQuery;
-use crate::script::modules::http::PARAMS;
+use crate::script::modules::http::{PARAMS, client};
 use crate::script::names;
 use crate::units;
 
@@ -24,6 +24,7 @@ impl Walker<'_> {
                 self.request(call, 0, 2, position)
             }
             "http::request" => self.request(call, 1, 3, position),
+            "http::client" => self.client(call.args.first()),
             "http::batch" => self.not_in_init("make a request", position),
             "think" | "sleep" | "pace" if self.file.function(name, None).is_none() => {
                 self.pause(name, call, types, position);
@@ -49,6 +50,38 @@ impl Walker<'_> {
     }
 
     fn request(&mut self, call: &FnCallExpr, url: usize, params: usize, position: Position) {
+        if let Some(url) = call.args.get(url) {
+            self.absolute(url);
+        }
+        self.request_of(call, url, params, position);
+    }
+
+    /// A method of a client, whose URLs may be relative.
+    pub(super) fn client_method(&mut self, call: &FnCallExpr, position: Position) {
+        match call.name.as_str() {
+            "get" | "head" | "options" => self.request_of(call, 0, 1, position),
+            "post" | "put" | "patch" | "delete" | "del" => self.request_of(call, 0, 2, position),
+            "request" => self.request_of(call, 1, 3, position),
+            "batch" => self.not_in_init("make a request", position),
+            _ => {}
+        }
+    }
+
+    /// The settings of a client.
+    fn client(&mut self, settings: Option<&Expr>) {
+        let Some(Expr::Map(map, _)) = settings else { return };
+        for (key, _) in &map.0 {
+            let known = key.name.as_str();
+            if client::is_setting(known) {
+                continue;
+            }
+            let hint = client::hint(known);
+            self.report(rules::UNKNOWN_PARAMETER, key.pos, format!("a client has no setting `{known}`")).hint =
+                Some(hint);
+        }
+    }
+
+    fn request_of(&mut self, call: &FnCallExpr, url: usize, params: usize, position: Position) {
         self.not_in_init("make a request", position);
         let params = call.args.get(params);
         if let Some(Expr::Map(map, _)) = params {
@@ -66,7 +99,6 @@ impl Walker<'_> {
             }
         }
         let Some(url) = call.args.get(url) else { return };
-        self.absolute(url);
         let named = match params {
             None | Some(Expr::Unit(_)) => false,
             Some(Expr::Map(map, _)) => map.0.iter().any(|(key, _)| key.name == "name"),

@@ -34,11 +34,8 @@ struct Call {
 }
 
 impl Evidence {
-    /// Notes a call that failed.
-    pub fn note(&self, engine: &Engine, function: &str, arguments: &[&mut Dynamic]) {
-        if arguments.is_empty() {
-            return;
-        }
+    /// Notes a call that failed. Gives its signature.
+    pub fn note(&self, engine: &Engine, function: &str, arguments: &[&mut Dynamic]) -> String {
         let types: Vec<_> = arguments
             .iter()
             .map(|argument| match argument.is_string() {
@@ -47,12 +44,16 @@ impl Evidence {
             })
             .collect();
         let signature = format!("{function} ({})", types.join(", "));
+        if arguments.is_empty() {
+            return signature;
+        }
         let values = arguments.iter().map(|argument| short_value(argument)).collect();
         let mut noted = self.0.borrow_mut();
         if noted.len() == NOTED_MAX {
             noted.pop_front();
         }
-        noted.push_back(Call { signature, values });
+        noted.push_back(Call { signature: signature.clone(), values });
+        signature
     }
 
     /// The values with which the function of this signature was called last, and forgets all of them.

@@ -7,6 +7,7 @@
 pub mod difference;
 pub mod evidence;
 pub mod expression;
+pub mod loops;
 pub mod mistakes;
 
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Map, Position};

@@ -9,7 +9,7 @@ use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map, Module};
 
 use super::argument::short_type_name;
 use super::http::Response;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units;
@@ -74,7 +74,7 @@ const DOCS: &[FunctionDoc] = &[
     },
 ];
 
-fn register(engine: &mut Engine, _context: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "expect", |value: Dynamic, types: ImmutableString, parameter: ImmutableString| {
         expect(value, &types, &parameter)
@@ -83,7 +83,7 @@ fn register(engine: &mut Engine, _context: &HostContext) {
     define(&mut module, "options", |given: Dynamic, defaults: Map, function: ImmutableString| {
         options(given, defaults, &function)
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 /// Types by the words for them.

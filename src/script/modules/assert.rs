@@ -10,7 +10,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, 
 use super::argument::short_type_name;
 use super::http::Response;
 use super::regex::Patterns;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::bridge::{guard, on_worker_stack};
 use crate::script::context::HostContext;
 use crate::script::diagnosis::difference;
@@ -163,7 +163,7 @@ macro_rules! assertions {
     };
 }
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     assertions!(module, "eq", |call, actual, expected; about| equal(&call, "eq", actual, expected, about));
     assertions!(module, "ne", |call, actual, unexpected; about| {
@@ -207,7 +207,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
     define(&mut module, "throws", |call: NativeCallContext, function: FnPtr, part: ImmutableString| {
         throws(&call, &function, Some(part))
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 /// Whether two values are the same; those of a host's type as the engine compares them.

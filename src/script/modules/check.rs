@@ -143,6 +143,9 @@ fn check(
     let mut all = true;
     let mut with_value = WithValue::new(host.calls(), call, value);
     for (name, condition) in conditions {
+        if let Some(tracer) = host.tracer() {
+            tracer.checking();
+        }
         let held = match condition.read_lock::<FnPtr>() {
             Some(function) => match with_value.call(&function) {
                 Ok(held) => held,

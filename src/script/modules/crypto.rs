@@ -16,7 +16,7 @@ use sha2::digest::Digest;
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::argument::{Data, count};
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units::nearest;
@@ -193,7 +193,7 @@ const fn base64_engine(alphabet: &alphabet::Alphabet, padding: bool) -> GeneralP
     GeneralPurpose::new(alphabet, config)
 }
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     for (name, hash, _) in ALGORITHMS {
         let digest = move |data: Dynamic, encoding: &str| -> HostResult<Dynamic> {
@@ -231,7 +231,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
     });
     define(&mut module, "uuid", uuid);
     define(&mut module, "random_bytes", random_bytes);
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 /// The entry of a table, or an error with the nearest name.

@@ -17,7 +17,7 @@ use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
 use rustc_hash::FxHashMap;
 
 use super::data_table::{CsvFormat, DataError, Header, Table};
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
 use crate::script::source::FilesRead;
@@ -386,7 +386,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define(&mut module, "json", move |path: ImmutableString| open(&host, "data::json", &path, Format::Json));
     let host = context.clone();
     define(&mut module, "lines", move |path: ImmutableString| open(&host, "data::lines", &path, Format::Lines));
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 
     let (next, random, unique) = (context.clone(), context.clone(), context.clone());
     engine

@@ -9,7 +9,7 @@ use fake::rand::rand_core::{Infallible, TryRng};
 use rhai::{Engine, INT, ImmutableString, Module};
 
 use super::argument::count;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units::nearest;
@@ -263,7 +263,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     draw!("sentence", |rng| lorem::en::Sentence(4..11).fake_with_rng::<String, _>(rng));
     draw!("paragraph", |rng| lorem::en::Paragraph(3..7).fake_with_rng::<String, _>(rng).replace('\n', " "));
     draw!("paragraph", |rng, sentences: INT| paragraph(rng, sentences));
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 fn street(rng: &mut Bridge<'_>, locale: &str) -> HostResult<String> {

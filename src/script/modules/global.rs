@@ -2,7 +2,7 @@
 
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Module};
 
-use super::{FunctionDoc, HostModule, define};
+use super::{FunctionDoc, HostModule, define, publish};
 use crate::event::LogLevel;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -98,7 +98,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
         let host = context.clone();
         define(&mut module, name, move |value: Dynamic| host.say(level, value.to_string()));
     }
-    engine.register_static_module("log", module.into());
+    publish(engine, context, "log", module);
 }
 
 fn lookup(host: &HostContext, name: &str) -> Option<String> {

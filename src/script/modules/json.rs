@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rhai::{Dynamic, Engine, ImmutableString, Module};
 
 use super::argument::Data;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -138,7 +138,7 @@ fn json_error(error: JsonError) -> Box<rhai::EvalAltResult> {
     host_error(error.to_string())
 }
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "parse", parse);
     define(&mut module, "stringify", |value: Dynamic| write(value, false));
@@ -152,7 +152,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
         }
         get(&queries, source, &query, "json::query")
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 fn parse(text: Dynamic) -> HostResult<Dynamic> {

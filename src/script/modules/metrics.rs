@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
 
-use super::{FunctionDoc, HostModule, check::tag_set, define};
+use super::{FunctionDoc, HostModule, check::tag_set, define, publish};
 use crate::metric::{Contains, MetricId, MetricKind};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -98,7 +98,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define(&mut module, "trend", move |name: ImmutableString, is_time: bool| {
         declare(&host, name, MetricKind::Trend, if is_time { Contains::Time } else { Contains::Default })
     });
-    engine.register_static_module("metrics", module.into());
+    publish(engine, context, "metrics", module);
     let host = context.clone();
     engine.register_fn("add", move |metric: &mut Metric, value: Dynamic| add(&host, metric, &value, 0));
     let host = context.clone();

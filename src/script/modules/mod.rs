@@ -4,10 +4,12 @@
 //! and `docs/scripting.md` is written from the same table.
 
 use std::any::TypeId;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use rhai::{
-    Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc, Variant,
+    Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc,
+    Variant,
 };
 
 use super::context::HostContext;
@@ -92,6 +94,7 @@ impl FunctionDoc {
 pub const TABLE: &[HostModule] = &[
     vu::MODULE,
     http::MODULE,
+    http::CLIENTS,
     check::MODULE,
     pause::MODULE,
     global::MODULE,
@@ -140,6 +143,44 @@ pub fn define_for<A: 'static, const N: usize, const X: bool, R, const F: bool, F
     FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
 {
     FuncRegistration::new(name).set_into_module_raw(module, types, placed(function));
+}
+
+/// Puts a module under its name. Rhai does not ask the host for help with calls into a namespace that fit no function
+/// (as it does with other calls), and forgets their values: so each function gets a twin that takes anything, is found
+/// where nothing else fits, notes what it was given, and fails as Rhai would have.
+pub fn publish(engine: &mut Engine, context: &HostContext, name: &'static str, module: Module) {
+    let any = TypeId::of::<Dynamic>();
+    let module = Rc::new(module);
+    // Only an engine tells what is in a module.
+    let mut teller = Engine::new_raw();
+    teller.register_static_module(name, module.clone());
+    let known = teller.collect_fn_metadata(
+        None,
+        |info| {
+            let open = info.metadata.num_params > 0 && info.metadata.param_types.iter().all(|&kind| kind == any);
+            Some((info.metadata.name.clone(), info.metadata.num_params, open))
+        },
+        false,
+    );
+    drop(teller);
+    let mut module = Rc::unwrap_or_clone(module);
+    let twins: BTreeSet<_> = known.iter().filter(|&&(_, parameters, open)| parameters > 0 && !open).collect();
+    for (function, parameters, _) in twins {
+        if known.contains(&(function.clone(), *parameters, true)) {
+            continue;
+        }
+        let (evidence, called) = (context.evidence().clone(), format!("{name}::{function}"));
+        let func = move |call: Option<NativeCallContext>, values: &mut [&mut Dynamic]| -> HostResult<Dynamic> {
+            let (signature, place) = match &call {
+                Some(call) => (evidence.note(call.engine(), &called, values), call.call_position()),
+                None => (called.clone(), Position::NONE),
+            };
+            Err(Box::new(EvalAltResult::ErrorFunctionNotFound(signature, place)))
+        };
+        let twin = RhaiFunc::Pure { func: Rc::new(func), has_context: true, is_pure: true, is_volatile: true };
+        FuncRegistration::new(function.as_str()).set_into_module_raw(&mut module, vec![any; *parameters], twin);
+    }
+    engine.register_static_module(name, module.into());
 }
 
 /// A native function whose errors carry the place of the call.

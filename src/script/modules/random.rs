@@ -10,7 +10,7 @@ use rhai::{Array, Blob, Dynamic, Engine, FLOAT, INT, ImmutableString, Map, Modul
 
 use super::argument::{count, expected, number};
 use super::duration::DurationRange;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 
@@ -230,7 +230,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     draw!("duration", |rng, range: DurationRange| range.pick(rng));
     draw!("duration", |rng, min: Duration, max: Duration| DurationRange::new(min, max).map(|range| range.pick(rng)));
     draw!("uuid", |rng| uuid(rng));
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 fn int(rng: &mut fastrand::Rng, min: INT, max: INT) -> HostResult<INT> {

@@ -10,7 +10,7 @@ use regex::{Captures, Regex, RegexBuilder};
 use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
 
 use super::argument::count;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -205,7 +205,7 @@ impl Patterns {
     }
 }
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     let patterns = Patterns::default();
     macro_rules! search {
@@ -231,7 +231,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
     search!("split", |regex, text, limit: INT| {
         Ok(texts(regex.splitn(text, count(limit, "regex::split", "limit")?)))
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Array {

@@ -12,7 +12,7 @@ use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::TimeZone;
 use rhai::{Engine, FLOAT, INT, ImmutableString, Module};
 
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units::parse_duration;
@@ -100,7 +100,7 @@ const DOCS: &[FunctionDoc] = &[
     },
 ];
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "now", || since_epoch().as_secs_f64());
     define(&mut module, "now_ms", || Timestamp::now().as_millisecond());
@@ -117,7 +117,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
     define(&mut module, "parse_duration", |text: ImmutableString| -> HostResult<Duration> {
         parse_duration(&text).map_err(|error| host_error(format!("`time::parse_duration`: {error}")))
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 /// The time since 1970; zero on a machine whose clock stands before that.

@@ -10,7 +10,7 @@ use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
 use url::Url;
 
 use super::argument::expected;
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -101,7 +101,7 @@ const DOCS: &[FunctionDoc] = &[
     },
 ];
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "encode", |text: ImmutableString| encode(&text));
     define(&mut module, "decode", |text: ImmutableString| decode(&text));
@@ -111,7 +111,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
         on_worker_stack(|| join(&base, &reference))
     });
     define(&mut module, "with_query", |url: ImmutableString, parameters: Dynamic| with_query(&url, parameters));
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 fn encode(text: &str) -> String {

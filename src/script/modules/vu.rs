@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, ImmutableString, Module};
 
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
 
@@ -96,7 +96,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define(&mut module, "recall", move |key: ImmutableString| {
         host.vu().kept.borrow().as_ref().and_then(|kept| kept.get(&key).cloned()).unwrap_or(Dynamic::UNIT)
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
     engine.register_type_with_name::<VuHandle>("Vu");
     engine.register_get("id", |vu: &mut VuHandle| i64::from(vu.0.id));
     engine.register_get("iteration", |vu: &mut VuHandle| vu.0.iteration.get() as i64);

@@ -24,6 +24,8 @@ const CASES: &[&str] = &[
     "list - name",
     "name * 2",
     "let sum = 5; sum -= name;",
+    "user.age *= list;",
+    "let wait = 2.s; wait += 5;",
     "!name",
     "-name",
     "name && true",

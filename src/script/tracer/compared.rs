@@ -1,12 +1,13 @@
 //! What a check's condition compares: `|r| r.status == 200` tells `r.status`, which is to be `== 200`.
 //!
-//! A condition is a closure. Its expression is taken from the compiled script and looked through for comparisons; their
-//! sides are evaluated once more, after the condition itself. Only what has no effect is evaluated again: variables,
-//! properties, indexes, arithmetic, and a few methods that are known to look and not to change. A side that is anything
-//! else is not told.
+//! A condition is a closure. Its last expression is taken from the compiled script and looked through for comparisons; their
+//! sides are evaluated once more, after the condition itself, with the variables that it looked at ([`Seen`]). Only what has
+//! no effect is evaluated again: variables, properties, indexes, arithmetic, and a few methods that are known to look and
+//! not to change. A side that is anything else is not told.
 
-use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Dynamic, Expr, FnCallExpr, FnPtr, ImmutableString, Module};
+use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Caches, Dynamic, Expr, FnCallExpr, FnPtr, ImmutableString, Module};
 use rhai::{NativeCallContext, Scope, Stmt};
+use rustc_hash::FxHashMap;
 
 use crate::script::modules::http::Response;
 use crate::trace::{Compared, redact};
@@ -62,7 +63,7 @@ pub struct Operand {
     wanted: String,
     /// The names of the condition's parameters.
     params: Vec<ImmutableString>,
-    ast: AST,
+    statement: Stmt,
 }
 
 /// The sides of the condition `closure`, which one of these files holds; none where they can't be told.
@@ -83,13 +84,15 @@ pub fn operands(asts: &[AST], closure: &str) -> Vec<Operand> {
             true
         });
         let mut sides = Vec::new();
-        if let [only] = statements.as_slice() {
-            sides_of_statement(only, &mut sides);
+        if let Some(last) = statements.last() {
+            sides_of_statement(last, &mut sides);
         }
         sides.truncate(SIDES_MAX);
-        let operand = |Side { expr, expression, wanted }| {
-            let ast = AST::new([Stmt::Expr(Box::new(expr))], Module::new());
-            Operand { expression, wanted, params: params.clone(), ast }
+        let operand = |Side { expr, expression, wanted }| Operand {
+            expression,
+            wanted,
+            params: params.clone(),
+            statement: Stmt::Expr(Box::new(expr)),
         };
         return sides.into_iter().map(operand).collect();
     }
@@ -97,18 +100,62 @@ pub fn operands(asts: &[AST], closure: &str) -> Vec<Operand> {
 }
 
 impl Operand {
-    /// What it is for a condition that was called with `value`.
-    /// `secret` says that it must not be told, whatever its own name says.
-    pub fn of(&self, call: &NativeCallContext, condition: &FnPtr, value: &Dynamic, secret: bool) -> Option<Compared> {
+    /// What it is for a condition that was called with `value` and looked at the variables of `seen`; none where one of its
+    /// variables was not looked at. `secret` says that it must not be told, whatever its own name says.
+    pub fn of(
+        &self,
+        call: &NativeCallContext,
+        condition: &FnPtr,
+        value: &Dynamic,
+        seen: &Seen,
+        secret: bool,
+    ) -> Option<Compared> {
         let mut scope = Scope::new();
+        for (name, value) in &seen.variables {
+            scope.push_dynamic(name.as_str(), value.clone());
+        }
         let arguments = condition.iter_curry().cloned().chain([value.clone()]);
         for (name, argument) in self.params.iter().zip(arguments) {
-            scope.push_dynamic(name.as_str(), argument);
+            // What it last was: a condition may change it.
+            if !seen.variables.contains_key(name) {
+                scope.push_dynamic(name.as_str(), argument);
+            }
         }
-        let found: Dynamic = call.engine().eval_ast_with_scope(&mut scope, &self.ast).ok()?;
+        let mut global = call.engine().new_global_runtime_state();
+        // Where its variables were in the condition's own scope is of no use here: they are found by their names.
+        global.always_search_scope = true;
+        #[expect(deprecated, reason = "the only evaluation that finds variables by their names")]
+        let found = call.engine().eval_statements_raw(
+            &mut global,
+            &mut Caches::new(),
+            &mut scope,
+            std::slice::from_ref(&self.statement),
+        );
+        let found = found.ok()?;
         let secret = secret || names_a_secret(&self.expression);
         let found = masked(&found, secret).unwrap_or_else(|| shown(call, &found));
         Some(Compared { expression: self.expression.clone(), found, wanted: self.wanted.clone() })
+    }
+}
+
+/// The variables that a condition looked at, with what they were the last time.
+#[derive(Default)]
+pub struct Seen {
+    /// How deep in calls the condition itself is; those it calls are deeper, and have variables of their own.
+    level: usize,
+    variables: FxHashMap<ImmutableString, Dynamic>,
+}
+
+impl Seen {
+    /// Notes a look at a variable by a function so deep in calls.
+    pub fn note(&mut self, level: usize, name: &str, value: Dynamic) {
+        if self.variables.is_empty() || level < self.level {
+            self.variables.clear();
+            self.level = level;
+        }
+        if level == self.level {
+            self.variables.insert(name.into(), value);
+        }
     }
 }
 
@@ -174,8 +221,8 @@ fn sides_of_statement(statement: &Stmt, sides: &mut Vec<Side>) {
         Stmt::FnCall(call, position) => sides_of(&Expr::FnCall(call.clone(), *position), sides),
         Stmt::Return(Some(expr), flags, _) if !flags.contains(ASTFlags::BREAK) => sides_of(expr, sides),
         Stmt::Block(block) => {
-            if let [only] = block.statements() {
-                sides_of_statement(only, sides);
+            if let Some(last) = block.statements().last() {
+                sides_of_statement(last, sides);
             }
         }
         _ => {}
@@ -409,7 +456,9 @@ mod tests {
             ("|r| buy(r) == 1", vec![]),
             ("|r| r.items.pop() == 1", vec![]),
             ("|r| http::get(r.url).status == 200", vec![]),
-            ("|r| { let x = r.status; x == 200 }", vec![]),
+            ("|r| buy(r) == r.price", vec!["r.price"]),
+            ("|r| { let x = r.status; x == 200 }", vec!["x == 200"]),
+            ("|r| { let n = 0; for x in r.items { n += x; } n > 3 && r.ok }", vec!["n > 3", "r.ok"]),
         ] {
             assert_eq!(sides(condition), expected, "{condition}");
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ::http::HeaderMap;
 use bytes::Bytes;
-use rhai::{AST, Dynamic, FnPtr, ImmutableString, NativeCallContext, Position};
+use rhai::{AST, Dynamic, FnPtr, ImmutableString, NativeCallContext, Position, Scope};
 use rustc_hash::FxHashMap;
 
 use crate::net::http::{Client, Request};
@@ -18,7 +18,7 @@ use crate::trace::{Checked, Compared, Excerpt, Hop, Pause, Phases, Requested, St
 
 mod compared;
 
-use compared::Operand;
+use compared::{Operand, Seen};
 
 /// The most bytes of a body that an excerpt holds.
 const EXCERPT_BYTES: usize = 4_000;
@@ -35,13 +35,22 @@ pub struct Tracer {
     operands: RefCell<FxHashMap<ImmutableString, Rc<[Operand]>>>,
     /// How often each place has paused, by VU and position.
     pauses: RefCell<FxHashMap<(u32, usize, usize), u32>>,
+    /// What the condition that runs has looked at; none while none runs.
+    seen: RefCell<Option<Seen>>,
 }
 
 impl Tracer {
     /// The tracer of a worker; times count from `epoch`.
     #[must_use]
     pub fn new(tracing: Tracing, epoch: Instant) -> Self {
-        Self { tracing, epoch, asts: RefCell::default(), operands: RefCell::default(), pauses: RefCell::default() }
+        Self {
+            tracing,
+            epoch,
+            asts: RefCell::default(),
+            operands: RefCell::default(),
+            pauses: RefCell::default(),
+            seen: RefCell::default(),
+        }
     }
 
     /// Takes note of a compiled file: what its conditions compare is read from it.
@@ -80,6 +89,20 @@ impl Tracer {
         self.tell(vu, Step::Paused { by, wanted, skipped });
     }
 
+    /// The condition of a check is about to be called: the variables that it looks at are noted.
+    pub fn checking(&self) {
+        self.seen.replace(Some(Seen::default()));
+    }
+
+    /// A function so deep in calls looks at a variable.
+    pub fn looked(&self, level: usize, name: &str, scope: &Scope<'_>) {
+        if let Some(seen) = self.seen.borrow_mut().as_mut()
+            && let Some(value) = scope.get(name)
+        {
+            seen.note(level, name, value.clone());
+        }
+    }
+
     /// Tells a check whose condition is a function of `value`, or a boolean.
     pub fn checked(
         &self,
@@ -90,10 +113,12 @@ impl Tracer {
         value: &Dynamic,
         condition: &Dynamic,
     ) {
+        let seen = self.seen.take().unwrap_or_default();
         let compared = match condition.read_lock::<FnPtr>() {
             Some(function) => {
                 let secret = compared::names_a_secret(name);
-                self.operands_of(&function).iter().filter_map(|one| one.of(call, &function, value, secret)).collect()
+                let operands = self.operands_of(&function);
+                operands.iter().filter_map(|one| one.of(call, &function, value, &seen, secret)).collect()
             }
             None => Vec::new(),
         };

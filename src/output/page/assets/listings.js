@@ -133,7 +133,7 @@ export const LISTINGS = [
     title: "Slowest requests",
     caption: "The slowest requests, one by one",
     none: "No requests.",
-    noneYet: "Known when the run has ended.",
+    noneYet: "No requests so far.",
     rows: (doc) => doc.slowest,
     key: (row) => `${row.trace_id} ${row.at_s} ${row.vu} ${row.iteration} ${row.duration_ms} ${row.url}`,
     columns: [
@@ -214,7 +214,7 @@ export const LISTINGS = [
     title: "Stages",
     caption: "Stages of the plan, one by one",
     none: "The plan has no stages.",
-    noneYet: "Known when the run has ended.",
+    noneYet: "No stage has begun yet.",
     rows: (doc) => doc.stages,
     key: (row) => `${row.scenario} ${row.index}`,
     columns: [

@@ -155,7 +155,7 @@ export class Overview {
     setText(this.noLimits, limitNote(doc));
     this.advice.update(doc.advice ?? []);
     this.noAdvice.hidden = (doc.advice ?? []).length > 0;
-    setText(this.noAdvice, doc.live ? "Advice comes when the run has ended." : "Nothing stands out.");
+    setText(this.noAdvice, doc.live ? "Nothing stands out so far." : "Nothing stands out.");
     this.updateFigures(doc);
   }
 

@@ -12,7 +12,7 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use rustc_hash::FxHashSet;
 use url::Url;
 
-use super::{HostModule, HostResult, define};
+use super::{HostModule, HostResult, define, publish};
 use crate::script::bridge;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -33,7 +33,7 @@ pub const MODULE: HostModule = HostModule {
     register,
 };
 
-fn register(engine: &mut Engine, _context: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "tags", |html: ImmutableString, name: ImmutableString| {
         bridge::on_worker_stack(|| tags(&html, &name))
@@ -49,7 +49,7 @@ fn register(engine: &mut Engine, _context: &HostContext) {
         let page = page.map_err(|error| host_error(format!("`html::parse`: the text {error}")))?;
         Ok(selection::Selection::whole(Rc::new(page)))
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 /// The tags of a page that begin something, without those in templates and in what browsers with scripts skip.

@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes); for its body `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -135,6 +135,29 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         )],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let all = http::batch(#{ home: `${BASE}/`, item: [\"GET\", `${BASE}/item/1`] });\n    assert_eq(all.item.status, 200);\n    let list = http::batch([`${BASE}/item/1`, `${BASE}/item/2`]);\n    assert_eq(list.len(), 2);\n}",
+    },
+    FunctionDoc {
+        signature: "http::client(settings) -> HttpClient",
+        summary: "A client with settings of its own: it has `get`, `post`, `put`, `patch`, `delete`, `head`, `options`, `request` and `batch` as the functions of this module. It can be made at the top level, where it is a constant for all journeys, or anywhere else: equal settings are the same client. Connections are each virtual user's own; clients whose options and cookies are the run's use those of the global functions.",
+        parameters: &[(
+            "settings",
+            "A map of `base_url` (relative URLs are joined to it, RFC 3986), `headers`, `tags`, `auth`, `timeout`, `redirects`, `expected`, `discard_body`, `throws`, `retries` (all requests get them unless they say otherwise), `cookies` (`\"shared\"` with the virtual user's jar, which is usual, `\"own\"`, `\"none\"`, or a map of cookies for each request), `name_prefix` (before the name of each request in the results), and any option about HTTP that the run has: `user_agent`, `insecure_skip_tls_verify`, `hosts`, `max_body`, `no_connection_reuse` and so on.",
+        )],
+        errors: "When there is no setting of a name, or its value makes no sense; when a worker has more than 64 sets of options, or a virtual user connections for more than 16 clients.",
+        example: "
+            const SHOP = http::client(#{
+                base_url: env(\"BASE_URL\"),
+                headers: #{ \"X-Tenant\": \"north\" },
+                timeout: 5.s,
+                name_prefix: \"shop: \",
+                retries: #{ count: 2, on: [503, \"network\"], delay: 1.ms },
+            });
+            fn journey() {
+                assert_eq(SHOP.get(\"/item/1\", #{ name: \"item\" }).status, 200);
+                assert_eq(SHOP.get(`/flaky?fails=2&key=${crypto::uuid()}`).attempts, 3);
+                assert_error(|| http::client(#{ base: \"http://shop.test\" }), \"did you mean `base_url`\");
+            }
+        ",
     },
     FunctionDoc {
         signature: "http::form(fields) -> HttpBody",
@@ -340,7 +363,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         summary: "The body as an XML document, parsed at the first look and kept; see `xml` for what can be done with it.",
         parameters: &[],
         errors: "When it is not XML, or beyond the bounds of `xml::parse`.",
-        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::post(`${BASE}/echo`, \"<order id='7'/>\", #{ headers: #{ \"Content-Type\": \"application/xml\" } });\n    assert_eq(res.xml().get(\"/order/@id\"), \"7\");\n    assert_error(|| http::get(`${BASE}/item/1`).xml(), \"is not XML\");\n}",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    // A feed would give `res.xml().get(\"//item[1]/title\")`.\n    assert_error(|| res.xml(), \"is not XML\");\n}",
     },
     FunctionDoc {
         signature: "response.submit_form() -> response, response.submit_form(options) -> response",
@@ -447,8 +470,15 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.redirects, 0);\n}",
     },
     FunctionDoc {
+        signature: "response.attempts -> int",
+        summary: "Which attempt this is the response of: more than 1 where `retries` made the request again. Each attempt is a request of its own in the results.",
+        parameters: &[],
+        errors: "",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let url = `${BASE}/flaky?fails=1&key=${crypto::uuid()}`;\n    assert_eq(http::get(url, #{ retries: #{ count: 3, delay: 1.ms } }).attempts, 2);\n    assert_eq(http::get(`${BASE}/health`).attempts, 1);\n}",
+    },
+    FunctionDoc {
         signature: "response.proto -> string",
-        summary: "`HTTP/1.1`.",
+        summary: "The version of HTTP that was spoken: `HTTP/1.1`, `HTTP/2.0`.",
         parameters: &[],
         errors: "",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    assert_eq(res.proto, \"HTTP/1.1\");\n}",

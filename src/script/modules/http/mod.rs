@@ -3,7 +3,6 @@
 //! [`request`] turns what a script says into a request, this file makes it and records it, [`response`] is what the
 //! script gets back.
 
-use std::any::TypeId;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -14,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
 
-use super::{HostModule, define, define_for};
+use super::{HostModule, define, define_for, publish};
 use crate::event::LogLevel;
 use crate::fault::Fault;
 use crate::metric::snapshot::ErrorKey;
@@ -30,12 +29,18 @@ use crate::script::tracer::Tracer;
 
 mod auth;
 mod caches;
+pub mod client;
+mod client_docs;
 mod docs;
 mod pages;
 mod request;
 mod response;
+mod retries;
 mod transfer;
+mod verbs;
 
+pub use client::HttpClient;
+pub use client_docs::MODULE as CLIENTS;
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};
 use response::RequestEcho;
@@ -55,55 +60,11 @@ fn register(engine: &mut Engine, context: &HostContext) {
     response::register(engine);
     pages::register(engine, context);
     let mut module = Module::new();
-    for (name, method) in [("get", Method::GET), ("head", Method::HEAD), ("options", Method::OPTIONS)] {
-        let (host, verb) = (context.clone(), method.clone());
-        define(&mut module, name, move |url: ImmutableString| send(&host, verb.clone(), &url, Dynamic::UNIT, None));
-        let host = context.clone();
-        define(&mut module, name, move |url: ImmutableString, params: Map| {
-            send(&host, method.clone(), &url, Dynamic::UNIT, Some(params))
-        });
-    }
-    for (name, method) in [
-        ("post", Method::POST),
-        ("put", Method::PUT),
-        ("patch", Method::PATCH),
-        ("delete", Method::DELETE),
-        ("del", Method::DELETE),
-    ] {
-        let (host, verb) = (context.clone(), method.clone());
-        define(&mut module, name, move |url: ImmutableString| send(&host, verb.clone(), &url, Dynamic::UNIT, None));
-        let plain = |host: HostContext, verb: Method| {
-            move |url: ImmutableString, body: Dynamic| send(&host, verb.clone(), &url, body, None)
-        };
-        let with_params = |host: HostContext, verb: Method| {
-            move |url: ImmutableString, body: Dynamic, params: Map| send(&host, verb.clone(), &url, body, Some(params))
-        };
-        define(&mut module, name, plain(context.clone(), method.clone()));
-        define(&mut module, name, with_params(context.clone(), method.clone()));
-        let (text, map) = (TypeId::of::<ImmutableString>(), TypeId::of::<Map>());
-        for body in [text, map, TypeId::of::<HttpBody>()] {
-            define_for(&mut module, name, &[text, body], plain(context.clone(), method.clone()));
-            define_for(&mut module, name, &[text, body, map], with_params(context.clone(), method.clone()));
-        }
-    }
-    let host = context.clone();
-    define(&mut module, "request", move |method: ImmutableString, url: ImmutableString| {
-        send(&host, verb(&method)?, &url, Dynamic::UNIT, None)
-    });
-    let host = context.clone();
-    define(&mut module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
-        send(&host, verb(&method)?, &url, body, None)
-    });
-    let host = context.clone();
-    define(&mut module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
-        send(&host, verb(&method)?, &url, body, Some(params))
-    });
-    let host = context.clone();
-    define(&mut module, "batch", move |requests: Array| batch_array(&host, requests));
-    let host = context.clone();
-    define(&mut module, "batch", move |requests: Map| batch_map(&host, requests));
+    verbs::register(engine, &mut module, context);
     define(&mut module, "form", |fields: Map| request::form(&fields));
     define(&mut module, "json", |value: Dynamic| request::json(&value));
+    let host = context.clone();
+    define(&mut module, "client", move |settings: Map| HttpClient::new(&host, settings));
     let host = context.clone();
     define(&mut module, "multipart", move |fields: Map| request::multipart(&host, &fields));
     let host = context.clone();
@@ -120,7 +81,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     });
     let host = context.clone();
     define(&mut module, "clear_cookies", move || clear_cookies(&host));
-    engine.register_static_module("http", module.into());
+    publish(engine, context, "http", module);
 }
 
 fn verb(name: &str) -> ScriptResult<Method> {
@@ -129,12 +90,24 @@ fn verb(name: &str) -> ScriptResult<Method> {
 }
 
 #[inline(never)]
-fn send(host: &HostContext, method: Method, url: &str, body: Dynamic, params: Option<Map>) -> ScriptResult<Response> {
-    let prepared = prepare(host, method, url, body, params)?;
+fn send(
+    host: &HostContext,
+    client: Option<&HttpClient>,
+    method: Method,
+    url: &str,
+    body: Dynamic,
+    params: Option<Map>,
+) -> ScriptResult<Response> {
+    let prepared = prepare(host, client, method, url, body, params)?;
     let throw = prepared.throw;
     // The future is large: boxed, it is not on the script's stack.
-    let made = bridge::wait(Box::pin(make(host.clone(), host.vu(), prepared)));
+    let made = if prepared.retries.is_none() {
+        bridge::wait(Box::pin(make(host.clone(), host.vu(), prepared)))
+    } else {
+        bridge::wait(Box::pin(retries::make_again(host.clone(), host.vu(), prepared)))
+    };
     let response = made.map_err(|error| error.into_script_error("make a request"))?;
+    response.is_made_by(client);
     if throw { thrown(response) } else { Ok(response) }
 }
 
@@ -149,11 +122,17 @@ fn thrown(response: Response) -> ScriptResult<Response> {
 
 /// Makes a request and records it. Polled on the worker's stack.
 async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Response {
-    let Prepared { mut request, name, named, tags, expected, .. } = prepared;
+    let Prepared { client, mut request, name, named, tags, expected, .. } = prepared;
+    let client = match &client {
+        Some(client) => client,
+        None => vu.client.as_ref().expect("whoever may wait has a client"),
+    };
+    let options = client.network().options();
+    let max_body = options.max_body;
     let number = vu.requests.get();
     vu.requests.set(number.wrapping_add(1));
     let mut traced = false;
-    if host.http().is_some_and(|http| http.options.trace_context) && !request.headers.contains_key(TRACEPARENT) {
+    if options.trace_context && !request.headers.contains_key(TRACEPARENT) {
         let place = Place { vu: vu.id, iteration: vu.iteration.get(), number };
         let value = TraceIds::new(host.shared().seed, place).traceparent();
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -168,8 +147,6 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         },
         headers: request.headers.clone(),
     };
-    let max_body = host.http().map_or(0, |http| http.options.max_body);
-    let client = vu.client.as_ref().expect("whoever may wait has a client");
     let before = host.tracer().map(|_| Tracer::before(&request, client));
     let mut exchanges = client.send(request).await;
     let hops = exchanges.len();
@@ -250,20 +227,20 @@ pub fn error_code(exchange: &Exchange) -> u32 {
     }
 }
 
-fn batch_array(host: &HostContext, requests: Array) -> ScriptResult<Array> {
-    let prepared = requests.into_iter().map(|item| batch_item(host, item)).collect::<ScriptResult<Vec<_>>>()?;
-    Ok(run_batch(host, prepared)?.into_iter().map(Dynamic::from).collect())
+fn batch_array(host: &HostContext, client: Option<&HttpClient>, requests: Array) -> ScriptResult<Array> {
+    let prepared = requests.into_iter().map(|item| batch_item(host, client, item)).collect::<ScriptResult<Vec<_>>>()?;
+    Ok(run_batch(host, client, prepared)?.into_iter().map(Dynamic::from).collect())
 }
 
-fn batch_map(host: &HostContext, requests: Map) -> ScriptResult<Map> {
+fn batch_map(host: &HostContext, client: Option<&HttpClient>, requests: Map) -> ScriptResult<Map> {
     let (names, items): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
-    let prepared = items.into_iter().map(|item| batch_item(host, item)).collect::<ScriptResult<Vec<_>>>()?;
-    Ok(names.into_iter().zip(run_batch(host, prepared)?.into_iter().map(Dynamic::from)).collect())
+    let prepared = items.into_iter().map(|item| batch_item(host, client, item)).collect::<ScriptResult<Vec<_>>>()?;
+    Ok(names.into_iter().zip(run_batch(host, client, prepared)?.into_iter().map(Dynamic::from)).collect())
 }
 
-fn batch_item(host: &HostContext, item: Dynamic) -> ScriptResult<Prepared> {
+fn batch_item(host: &HostContext, client: Option<&HttpClient>, item: Dynamic) -> ScriptResult<Prepared> {
     if let Some(url) = item.read_lock::<ImmutableString>() {
-        return prepare(host, Method::GET, &url, Dynamic::UNIT, None);
+        return prepare(host, client, Method::GET, &url, Dynamic::UNIT, None);
     }
     let (method, url, body, params) = if let Some(array) = item.read_lock::<Array>() {
         let at = |index: usize| array.get(index).cloned().unwrap_or(Dynamic::UNIT);
@@ -286,13 +263,14 @@ fn batch_item(host: &HostContext, item: Dynamic) -> ScriptResult<Prepared> {
             host_error(format!("the parameters of a request must be a map, this is {}", found.type_name()))
         })?)
     };
-    prepare(host, verb(&method)?, &url, body, params)
+    prepare(host, client, verb(&method)?, &url, body, params)
 }
 
 /// Makes the requests side by side, at most `batch` at once; the client sees to the bound for each host.
-fn run_batch(host: &HostContext, requests: Vec<Prepared>) -> ScriptResult<Vec<Response>> {
+fn run_batch(host: &HostContext, client: Option<&HttpClient>, requests: Vec<Prepared>) -> ScriptResult<Vec<Response>> {
+    let options = client.map(HttpClient::options).or_else(|| host.http().map(|http| &http.options));
     let (at_once, per_host) =
-        host.http().map_or((1, 1), |http| (http.options.batch.max(1) as usize, http.options.batch_per_host.max(1)));
+        options.map_or((1, 1), |options| (options.batch.max(1) as usize, options.batch_per_host.max(1)));
     let (host, vu) = (host.clone(), host.vu());
     let throw = requests.first().is_some_and(|first| first.throw);
     let all = async move {
@@ -314,8 +292,14 @@ fn run_batch(host: &HostContext, requests: Vec<Prepared>) -> ScriptResult<Vec<Re
                     Some((_, count)) => *count += 1,
                     None => busy.push((origin.clone(), 1)),
                 }
-                let made = make(host.clone(), vu.clone(), prepared);
-                running.push(async move { (index, origin, made.await) });
+                let (host, vu) = (host.clone(), vu.clone());
+                running.push(async move {
+                    let response = match prepared.retries.is_none() {
+                        true => make(host, vu, prepared).await,
+                        false => Box::pin(retries::make_again(host, vu, prepared)).await,
+                    };
+                    (index, origin, response)
+                });
             }
             let Some((index, origin, response)) = running.next().await else { break };
             if let Some((_, count)) = busy.iter_mut().find(|(known, _)| *known == origin) {
@@ -327,7 +311,7 @@ fn run_batch(host: &HostContext, requests: Vec<Prepared>) -> ScriptResult<Vec<Re
         responses
     };
     let responses = bridge::wait(Box::pin(all)).map_err(|error| error.into_script_error("make a request"))?;
-    let responses = responses.into_iter().map(|(_, response)| response);
+    let responses = responses.into_iter().map(|(_, response)| response).inspect(|response| response.is_made_by(client));
     if throw { responses.map(thrown).collect() } else { Ok(responses.collect()) }
 }
 

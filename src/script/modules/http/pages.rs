@@ -4,6 +4,7 @@ use ::http::header::CONTENT_TYPE;
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use url::Url;
 
+use super::client::HttpClient;
 use super::request::{BodyKind, HttpBody};
 use super::{Response, ScriptResult, send};
 use crate::net::body::Multipart;
@@ -139,11 +140,12 @@ fn submit(host: &HostContext, selectors: &Selectors, response: &Response, option
         }));
     }
     let params = with_referer(map(&mut settings, "params"), response, &url);
-    request(host, &form, url, sent, params)
+    request(host, response.client(), &form, url, sent, params)
 }
 
 fn request(
     host: &HostContext,
+    client: Option<&HttpClient>,
     form: &Form,
     mut url: Url,
     sent: Vec<(String, Value)>,
@@ -192,7 +194,7 @@ fn request(
             },
         ),
     };
-    send(host, method, url.as_str(), body, Some(params))
+    send(host, client, method, url.as_str(), body, Some(params))
 }
 
 fn body(kind: BodyKind) -> Dynamic {
@@ -239,5 +241,5 @@ fn follow(host: &HostContext, selectors: &Selectors, response: &Response, option
         resolved(&base_of(response, &page, selectors)?, href.trim(), "the link")
     })?;
     let params = with_referer(map(&mut settings, "params"), response, &url);
-    send(host, ::http::Method::GET, url.as_str(), Dynamic::UNIT, Some(params))
+    send(host, response.client(), ::http::Method::GET, url.as_str(), Dynamic::UNIT, Some(params))
 }

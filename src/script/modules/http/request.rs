@@ -10,9 +10,12 @@ use bytes::Bytes;
 use rhai::{Array, Blob, Dynamic, EvalAltResult, ImmutableString, Map};
 use smallvec::SmallVec;
 
+use super::client::HttpClient;
+use super::retries::Retries;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
+use crate::plan::{HttpOptions, HttpVersion};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -63,7 +66,10 @@ impl Expected {
 }
 
 /// A request that is ready to be made, and how it is to be recorded.
+#[derive(Clone)]
 pub struct Prepared {
+    /// Who makes it; none for its virtual user's own client.
+    pub client: Option<Rc<net::http::Client>>,
     /// The request.
     pub request: net::http::Request,
     /// The number of its name.
@@ -76,43 +82,65 @@ pub struct Prepared {
     pub expected: Expected,
     /// Whether a failure is an exception.
     pub throw: bool,
+    /// Whether, when and how often it is tried again.
+    pub retries: Option<Rc<Retries>>,
 }
 
-/// Builds a request.
+impl Prepared {
+    /// A request of which nothing has been said yet.
+    #[must_use]
+    pub fn new(request: net::http::Request, options: &HttpOptions) -> Self {
+        Self {
+            client: None,
+            request,
+            name: 0,
+            named: false,
+            tags: 0,
+            expected: Expected::Default,
+            throw: options.throw,
+            retries: None,
+        }
+    }
+}
+
+/// Builds a request, of a client of the script's or, where there is none, of the global functions.
 ///
 /// # Errors
 /// When the URL, the body or a parameter is not what it must be.
 pub fn prepare(
     host: &HostContext,
+    client: Option<&HttpClient>,
     method: Method,
     url: &str,
     body: Dynamic,
     params: Option<Map>,
 ) -> ScriptResult<Prepared> {
+    let mut prepared = match client {
+        None => plain(host, method, url)?,
+        Some(client) => client.prepared(host, method, url)?,
+    };
+    if !body.is_unit() {
+        let (body, content_type) = body_of(&body)?;
+        prepared.request.body = body;
+        // What a client says of all its bodies counts more than what is usual for them.
+        if let (Some(content_type), false) = (content_type, prepared.request.headers.contains_key(CONTENT_TYPE)) {
+            prepared.request.headers.insert(CONTENT_TYPE, content_type);
+        }
+    }
+    if let Some(params) = params {
+        apply(host, client, params, &mut prepared)?;
+    }
+    Ok(prepared)
+}
+
+fn plain(host: &HostContext, method: Method, url: &str) -> ScriptResult<Prepared> {
     let (Some(http), Some((_, series))) = (host.http(), host.recording()) else {
         return Err(bridge::WaitError::NoTask.into_script_error("make a request"));
     };
     let known =
         series.borrow_mut().url(url, |text| http.network.target(text)).map_err(|error| host_error(error.detail))?;
-    let request = net::http::Request::new(method, known.target);
-    let mut prepared = Prepared {
-        request,
-        name: known.name,
-        named: false,
-        tags: 0,
-        expected: Expected::Default,
-        throw: http.options.throw,
-    };
-    if !body.is_unit() {
-        let (body, content_type) = body_of(&body)?;
-        prepared.request.body = body;
-        if let Some(content_type) = content_type {
-            prepared.request.headers.insert(CONTENT_TYPE, content_type);
-        }
-    }
-    if let Some(params) = params {
-        apply(host, params, &mut prepared)?;
-    }
+    let mut prepared = Prepared::new(net::http::Request::new(method, known.target), &http.options);
+    prepared.name = known.name;
     Ok(prepared)
 }
 
@@ -124,9 +152,11 @@ pub const PARAMS: &[&str] = &[
     "cookies",
     "timeout",
     "redirects",
+    "http_version",
     "expected",
     "auth",
     "throws",
+    "retries",
     "response",
     "discard_body",
     "max_body",
@@ -134,17 +164,34 @@ pub const PARAMS: &[&str] = &[
     "digest",
 ];
 
-fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResult<()> {
+/// Applies parameters to a request: over what its client says, where it has one.
+pub(super) fn apply(
+    host: &HostContext,
+    client: Option<&HttpClient>,
+    params: Map,
+    prepared: &mut Prepared,
+) -> ScriptResult<()> {
     for (key, value) in params {
         match key.as_str() {
             "name" => {
                 let name = text("name", &value)?;
+                let name = match client {
+                    Some(client) => client.name(name),
+                    None => name,
+                };
                 if let Some((_, series)) = host.recording() {
                     prepared.name = series.borrow_mut().name(&name);
                 }
                 prepared.named = true;
             }
-            "tags" => prepared.tags = tag_set(host, &map("tags", value)?)?,
+            "tags" => {
+                let tags = map("tags", value)?;
+                let tags = match client {
+                    Some(client) => client.tags(tags),
+                    None => tags,
+                };
+                prepared.tags = tag_set(host, &tags)?;
+            }
             "headers" => headers(&map("headers", value)?, &mut prepared.request.headers)?,
             "cookies" => {
                 for (name, value) in map("cookies", value)? {
@@ -159,15 +206,22 @@ fn apply(host: &HostContext, params: Map, prepared: &mut Prepared) -> ScriptResu
                 };
                 prepared.request.redirects = Some(wanted);
             }
+            "http_version" => {
+                let named = value.read_lock::<ImmutableString>().and_then(|text| HttpVersion::named(&text));
+                let wanted = || wrong("http_version", "one of `auto`, `1.1`, `2`, `h2c`", &value);
+                prepared.request.version = Some(named.ok_or_else(wanted)?);
+            }
             "expected" => prepared.expected = expected(&value)?,
             "auth" => prepared.request.auth = Some(super::auth::auth(&value)?),
             "response" | "discard_body" | "max_body" | "save_to" | "digest" => {
                 let Some(http) = host.http() else { continue };
-                transfer::apply(&key, &value, &http.options, &mut prepared.request)?;
+                let options = client.map_or(&http.options, HttpClient::options);
+                transfer::apply(&key, &value, options, &mut prepared.request)?;
             }
             "throw" | "throws" => {
                 prepared.throw = value.as_bool().map_err(|_| wrong("throw", "true or false", &value))?
             }
+            "retries" => prepared.retries = Retries::from_value(&value)?.map(Rc::new),
             unknown => {
                 let near = units::nearest(unknown, PARAMS.iter().copied());
                 let hint = near.map_or_else(
@@ -196,7 +250,7 @@ fn map(name: &str, value: Dynamic) -> ScriptResult<Map> {
     }
 }
 
-fn duration(name: &str, value: &Dynamic) -> ScriptResult<Duration> {
+pub(super) fn duration(name: &str, value: &Dynamic) -> ScriptResult<Duration> {
     if let Some(duration) = value.read_lock::<Duration>() {
         return Ok(*duration);
     }
@@ -217,7 +271,7 @@ fn headers(map: &Map, headers: &mut HeaderMap) -> ScriptResult<()> {
             name.parse().map_err(|_| host_error(format!("`{name}` can't be the name of a header")))?;
         let values = value.read_lock::<Array>().map(|array| array.to_vec()).unwrap_or_else(|| vec![value.clone()]);
         headers.remove(&header);
-        for value in values {
+        for value in values.into_iter().filter(|value| !value.is_unit()) {
             let value = HeaderValue::from_str(&value.to_string()).map_err(|_| {
                 host_error(format!("header `{name}` has a character that no header can carry: `{value}`"))
             })?;
@@ -240,7 +294,7 @@ fn expected(value: &Dynamic) -> ScriptResult<Expected> {
     Ok(Expected::Statuses(ranges))
 }
 
-fn status_range(value: &Dynamic) -> ScriptResult<(u16, u16)> {
+pub(super) fn status_range(value: &Dynamic) -> ScriptResult<(u16, u16)> {
     let status = |number: i64| u16::try_from(number).ok();
     let range = if let Ok(number) = value.as_int() {
         status(number).map(|status| (status, status))

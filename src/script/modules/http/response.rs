@@ -1,12 +1,13 @@
 //! Responses, as scripts see them. Nothing is parsed, decoded or copied before a script looks at it.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
+use super::client::HttpClient;
 use crate::net::{Exchange, charset, decode};
 use crate::script::bridge;
 use crate::script::error::host_error;
@@ -38,6 +39,9 @@ struct Inner {
     json: OnceCell<LazyJson>,
     page: OnceCell<Result<Selection, PageError>>,
     xml: OnceCell<Result<XmlNode, XmlError>>,
+    /// Whose request it was; none for the global functions.
+    client: OnceCell<HttpClient>,
+    attempts: Cell<u32>,
 }
 
 /// A response; cheap to clone.
@@ -67,7 +71,29 @@ impl Response {
             json: OnceCell::new(),
             page: OnceCell::new(),
             xml: OnceCell::new(),
+            client: OnceCell::new(),
+            attempts: Cell::new(1),
         }))
+    }
+
+    /// The same, as the last of so many attempts.
+    #[must_use]
+    pub fn after(self, attempts: u32) -> Self {
+        self.0.attempts.set(attempts);
+        self
+    }
+
+    /// Takes note of the client whose request it was: forms and links of it are followed by the same.
+    pub fn is_made_by(&self, client: Option<&HttpClient>) {
+        if let Some(client) = client {
+            self.0.client.get_or_init(|| client.clone());
+        }
+    }
+
+    /// The client whose request it was; none for the global functions.
+    #[must_use]
+    pub fn client(&self) -> Option<&HttpClient> {
+        self.0.client.get()
     }
 
     /// The exchange.
@@ -263,6 +289,7 @@ pub fn register(engine: &mut Engine) {
     engine.register_get("duration", |r: &mut Response| r.0.exchange.timings.duration());
     engine.register_get("url", |r: &mut Response| ImmutableString::from(r.0.exchange.url.as_str()));
     engine.register_get("redirects", |r: &mut Response| r.0.redirects as i64);
+    engine.register_get("attempts", |r: &mut Response| i64::from(r.0.attempts.get()));
     engine.register_get("proto", |r: &mut Response| ImmutableString::from(r.0.exchange.protocol.unwrap_or_default()));
     engine.register_get("tls_version", |r: &mut Response| {
         ImmutableString::from(r.0.exchange.tls_version.unwrap_or_default())

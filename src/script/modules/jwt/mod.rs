@@ -9,7 +9,7 @@ use bytes::Bytes;
 use rhai::{Dynamic, Engine, ImmutableString, Map, Module};
 
 use super::argument::Data;
-use super::{FunctionDoc, HostModule, HostResult, args, define};
+use super::{FunctionDoc, HostModule, HostResult, args, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -89,7 +89,7 @@ struct Keys {
     verifying: WorkerCache<VerifyingKey>,
 }
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let keys = std::rc::Rc::new(Keys { signing: WorkerCache::new(KEYS_MAX), verifying: WorkerCache::new(KEYS_MAX) });
     let mut module = Module::new();
     let held = keys.clone();
@@ -114,7 +114,7 @@ fn register(engine: &mut Engine, _: &HostContext) {
     define(&mut module, "verify", move |token: ImmutableString, key: Dynamic, options: Map| {
         on_worker_stack(|| verify(&keys, &token, key, options))
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 }
 
 fn settings(given: Map, defaults: &[(&str, Dynamic)], function: &str) -> HostResult<(Map, Algorithm)> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 
-use super::{FunctionDoc, HostModule, HostResult, define};
+use super::{FunctionDoc, HostModule, HostResult, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -166,14 +166,14 @@ impl Paths {
     }
 }
 
-fn register(engine: &mut Engine, _: &HostContext) {
+fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
     define(&mut module, "parse", |text: ImmutableString| -> HostResult<XmlNode> {
         let tree = on_worker_stack(|| Tree::parse(&text));
         let tree = tree.map_err(|error| host_error(format!("`xml::parse`: the text {error}")))?;
         Ok(XmlNode::whole(Rc::new(tree)))
     });
-    engine.register_static_module(MODULE.name, module.into());
+    publish(engine, context, MODULE.name, module);
 
     engine.register_type_with_name::<XmlNode>("XmlNode");
     let paths = Paths(Rc::new(WorkerCache::new(PATHS_MAX)));

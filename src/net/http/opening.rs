@@ -1,0 +1,101 @@
+//! Connections for a client's requests: opened once for all that can share one.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use ::http::header::HOST;
+
+use super::{Client, Hop};
+use crate::net::body::Outgoing;
+use crate::net::connection::{Connection, Offer, Opening};
+use crate::net::http2::{Http2, Next};
+use crate::net::target::Origin;
+use crate::net::{Exchange, NetError};
+
+impl Client {
+    /// One request over HTTP/2. A connection that can't carry another is forgotten.
+    pub(super) async fn over_http2(
+        &self,
+        http: &Http2,
+        hop: &Hop,
+        body: Outgoing,
+        exchange: &mut Exchange,
+        begun: &mut Option<Instant>,
+    ) -> Next {
+        let target = &*hop.request.url;
+        let next = match target.uri(hop.request.headers.get(HOST)) {
+            Ok(uri) => http.exchange(uri, self.message(hop, target, body), &hop.terms, exchange, begun).await,
+            Err(error) => {
+                exchange.error = Some(error);
+                tokio::task::yield_now().await;
+                Next { again: false, usable: true }
+            }
+        };
+        if !next.usable {
+            self.pool.forget(http);
+        }
+        next
+    }
+
+    /// Opens a connection. Where it may be one of HTTP/2, one request opens it for all that want it.
+    pub(super) async fn open(
+        &self,
+        hop: &Hop,
+        origin: &Rc<Origin>,
+        offer: Offer,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, NetError> {
+        let options = &self.network.options;
+        if !offer.http2 || options.no_connection_reuse {
+            return self.open_one(hop, origin, offer, exchange).await;
+        }
+        let _lead = match self.pool.lead(origin) {
+            Ok(lead) => Some(lead),
+            Err(opened) => {
+                let opened = opened.notified();
+                let waited = match hop.terms.deadline {
+                    Some(deadline) => tokio::time::timeout_at(deadline.into(), opened).await.is_ok(),
+                    None => {
+                        opened.await;
+                        true
+                    }
+                };
+                if !waited {
+                    return Err(hop.timed_out("while waiting for a connection that another request opens"));
+                }
+                if let Some(connection) = self.pool.take(origin, offer) {
+                    return Ok(connection);
+                }
+                None
+            }
+        };
+        let opened = self.open_one(hop, origin, offer, exchange).await;
+        if let Ok(Connection::Http2(http)) = &opened {
+            self.pool.share(origin, http.clone(), options.batch.max(1) as usize);
+        }
+        opened
+    }
+
+    async fn open_one(
+        &self,
+        hop: &Hop,
+        origin: &Origin,
+        offer: Offer,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, NetError> {
+        let opening = Opening::default();
+        let network = &*self.network;
+        let connecting = Connection::open(&network.dialer, &network.tls, origin, offer, &opening);
+        let opened = match hop.terms.deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
+            None => Ok(connecting.await),
+        };
+        opening.enter(&mut exchange.timings);
+        exchange.remote = opening.remote.get();
+        opened.unwrap_or_else(|_| Err(hop.timed_out(opening.doing()))).inspect_err(|_| {
+            let (sent, received) = opening.meter.take_bytes();
+            exchange.bytes_sent += sent;
+            exchange.bytes_received += received;
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! The verbs, as functions of the module and as methods of a client: the same code under both.
+
+use std::any::TypeId;
+
+use ::http::Method;
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
+
+use super::client::HttpClient;
+use super::{HttpBody, batch_array, batch_map, define, define_for, send, verb};
+use crate::script::context::HostContext;
+
+/// Verbs without a body.
+const ASKING: [(&str, Method); 3] = [("get", Method::GET), ("head", Method::HEAD), ("options", Method::OPTIONS)];
+
+/// Verbs with one.
+const SENDING: [(&str, Method); 5] = [
+    ("post", Method::POST),
+    ("put", Method::PUT),
+    ("patch", Method::PATCH),
+    ("delete", Method::DELETE),
+    ("del", Method::DELETE),
+];
+
+/// Registers both.
+pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostContext) {
+    functions(module, context);
+    methods(engine, context);
+}
+
+fn functions(module: &mut Module, context: &HostContext) {
+    for (name, method) in ASKING {
+        let (host, verb) = (context.clone(), method.clone());
+        define(module, name, move |url: ImmutableString| send(&host, None, verb.clone(), &url, Dynamic::UNIT, None));
+        let host = context.clone();
+        define(module, name, move |url: ImmutableString, params: Map| {
+            send(&host, None, method.clone(), &url, Dynamic::UNIT, Some(params))
+        });
+    }
+    for (name, method) in SENDING {
+        let (host, verb) = (context.clone(), method.clone());
+        define(module, name, move |url: ImmutableString| send(&host, None, verb.clone(), &url, Dynamic::UNIT, None));
+        let plain = |host: HostContext, verb: Method| {
+            move |url: ImmutableString, body: Dynamic| send(&host, None, verb.clone(), &url, body, None)
+        };
+        let with_params = |host: HostContext, verb: Method| {
+            move |url: ImmutableString, body: Dynamic, params: Map| {
+                send(&host, None, verb.clone(), &url, body, Some(params))
+            }
+        };
+        define(module, name, plain(context.clone(), method.clone()));
+        define(module, name, with_params(context.clone(), method.clone()));
+        let (text, map) = (TypeId::of::<ImmutableString>(), TypeId::of::<Map>());
+        for body in [text, map, TypeId::of::<HttpBody>()] {
+            define_for(module, name, &[text, body], plain(context.clone(), method.clone()));
+            define_for(module, name, &[text, body, map], with_params(context.clone(), method.clone()));
+        }
+    }
+    let host = context.clone();
+    define(module, "request", move |method: ImmutableString, url: ImmutableString| {
+        send(&host, None, verb(&method)?, &url, Dynamic::UNIT, None)
+    });
+    let host = context.clone();
+    define(module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
+        send(&host, None, verb(&method)?, &url, body, None)
+    });
+    let host = context.clone();
+    define(module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
+        send(&host, None, verb(&method)?, &url, body, Some(params))
+    });
+    let host = context.clone();
+    define(module, "batch", move |requests: Array| batch_array(&host, None, requests));
+    let host = context.clone();
+    define(module, "batch", move |requests: Map| batch_map(&host, None, requests));
+}
+
+fn methods(engine: &mut Engine, context: &HostContext) {
+    engine.register_type_with_name::<HttpClient>("HttpClient");
+    engine.register_get("base_url", |client: &mut HttpClient| client.base_url());
+    for (name, method) in ASKING {
+        let (host, verb) = (context.clone(), method.clone());
+        engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString| {
+            send(&host, Some(client), verb.clone(), &url, Dynamic::UNIT, None)
+        });
+        let host = context.clone();
+        engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString, params: Map| {
+            send(&host, Some(client), method.clone(), &url, Dynamic::UNIT, Some(params))
+        });
+    }
+    for (name, method) in SENDING {
+        let (host, verb) = (context.clone(), method.clone());
+        engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString| {
+            send(&host, Some(client), verb.clone(), &url, Dynamic::UNIT, None)
+        });
+        let (host, verb) = (context.clone(), method.clone());
+        engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString, body: Dynamic| {
+            send(&host, Some(client), verb.clone(), &url, body, None)
+        });
+        let host = context.clone();
+        engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString, body: Dynamic, params: Map| {
+            send(&host, Some(client), method.clone(), &url, body, Some(params))
+        });
+    }
+    let host = context.clone();
+    engine.register_fn("request", move |client: &mut HttpClient, method: ImmutableString, url: ImmutableString| {
+        send(&host, Some(client), verb(&method)?, &url, Dynamic::UNIT, None)
+    });
+    let host = context.clone();
+    engine.register_fn(
+        "request",
+        move |client: &mut HttpClient, method: ImmutableString, url: ImmutableString, body: Dynamic| {
+            send(&host, Some(client), verb(&method)?, &url, body, None)
+        },
+    );
+    let host = context.clone();
+    engine.register_fn(
+        "request",
+        move |client: &mut HttpClient, method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
+            send(&host, Some(client), verb(&method)?, &url, body, Some(params))
+        },
+    );
+    let host = context.clone();
+    engine.register_fn("batch", move |client: &mut HttpClient, requests: Array| {
+        batch_array(&host, Some(client), requests)
+    });
+    let host = context.clone();
+    engine.register_fn("batch", move |client: &mut HttpClient, requests: Map| batch_map(&host, Some(client), requests));
+}
