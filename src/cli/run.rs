@@ -167,6 +167,18 @@ pub struct RunArgs {
     /// The version of HTTP: `auto` (what the server prefers under TLS, 1.1 without), `1.1`, `2`, or `h2c` (2 without TLS)
     #[arg(long, env = "LOADR_HTTP_VERSION", value_name = "V", help_heading = "Requests")]
     pub http_version: Option<String>,
+    /// The version of TLS to speak, and no other: `tls1.2`, `tls1.3`
+    #[arg(long, env = "LOADR_TLS_VERSION", value_name = "V", help_heading = "Requests")]
+    pub tls_version: Option<String>,
+    /// A file of certificates (PEM) to trust besides the system's
+    #[arg(long = "cacert", env = "LOADR_TLS_CA", value_name = "FILE", help_heading = "Requests")]
+    pub tls_ca: Option<String>,
+    /// Resume TLS sessions: a virtual user's second connection to a host makes a short handshake
+    #[arg(long, env = "LOADR_TLS_RESUMPTION", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
+    pub tls_resumption: bool,
+    /// Let the virtual users of a worker thread share connections
+    #[arg(long, env = "LOADR_SHARE_CONNECTIONS", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
+    pub share_connections: bool,
     /// Accept any certificate
     #[arg(long, env = "LOADR_INSECURE_SKIP_TLS_VERIFY", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub insecure_skip_tls_verify: bool,
@@ -228,6 +240,8 @@ const VALUES: &[&str] = &[
     "max_redirects",
     "user_agent",
     "http_version",
+    "tls_version",
+    "tls_ca",
     "max_body",
     "save_dir",
     "threads",
@@ -243,6 +257,8 @@ const SWITCHES: &[&str] = &[
     "no_teardown",
     "allow_failure",
     "require_healthy",
+    "tls_resumption",
+    "share_connections",
     "insecure_skip_tls_verify",
     "no_connection_reuse",
     "no_vu_connection_reuse",

@@ -12,7 +12,7 @@ use super::dial::{Dialed, Dialer};
 use super::http1::Http1;
 use super::http2::Http2;
 use super::target::Origin;
-use super::tls::{self, Tls};
+use super::tls::{self, Sessions, Tls};
 use super::wire::{Meter, Wire};
 use super::{NetError, Timings};
 use crate::fault::Fault;
@@ -90,10 +90,12 @@ impl Connection {
         tls: &Tls,
         origin: &Origin,
         offer: Offer,
+        sessions: &Sessions,
         opening: &Opening,
     ) -> Result<Self, NetError> {
         if origin.is_secure() {
-            tls.prepare().await.map_err(|why| NetError { fault: Fault::TLS, detail: format!("TLS: {why}") })?;
+            let prepared = tls.prepare(origin.host()).await;
+            prepared.map_err(|why| NetError { fault: Fault::INVALID_REQUEST, detail: format!("TLS: {why}") })?;
         }
         let Dialed { socket, remote } = dialer.dial(origin, opening).await?;
 
@@ -101,7 +103,7 @@ impl Connection {
         let (wire, tls_version) = if origin.is_secure() {
             opening.step.set(Step::Handshake);
             let begun = Instant::now();
-            let shaken = tls.handshake(origin.host(), offer, socket).await;
+            let shaken = tls.handshake(origin.host(), offer, sessions, socket).await;
             opening.tls_handshaking.set(Some(begun.elapsed()));
             let stream = shaken.map_err(|error| {
                 let (fault, why) = classify::handshake(&error, &opening.meter);

@@ -34,7 +34,7 @@ use super::intake::{Algorithm, Intake};
 use super::pool::Pool;
 use super::tape::Tape;
 use super::target::{self, Target, Targets};
-use super::tls::{Tls, TlsRoots};
+use super::tls::{Sessions, Tls, TlsRoots};
 use super::{Exchange, NetError, Timings};
 use crate::fault::Fault;
 use crate::plan::{HttpOptions, HttpVersion};
@@ -51,6 +51,8 @@ pub struct Network {
     tls: Rc<Tls>,
     targets: Rc<RefCell<Targets>>,
     scratch: Rc<Scratch>,
+    /// Connections that its users share, where they do.
+    shared: Pool,
     /// Records answers, or gives them; none under load.
     tape: Option<Arc<Tape>>,
 }
@@ -85,9 +87,11 @@ impl Network {
                 Some(network) => network.dialer.clone(),
                 None => Rc::new(Dialer::new(options)),
             },
-            tls: match like(|one, other| one.insecure_skip_tls_verify == other.insecure_skip_tls_verify) {
+            tls: match like(|one, other| {
+                one.insecure_skip_tls_verify == other.insecure_skip_tls_verify && one.tls == other.tls
+            }) {
                 Some(network) => network.tls.clone(),
-                None => Rc::new(Tls::new(roots.clone(), options.insecure_skip_tls_verify)),
+                None => Rc::new(Tls::new(roots.clone(), options)),
             },
             targets: match like(|one, other| one.user_agent == other.user_agent) {
                 Some(network) => network.targets.clone(),
@@ -95,6 +99,7 @@ impl Network {
             },
             scratch: beside.map_or_else(Rc::default, |network| network.scratch.clone()),
             options: options.clone(),
+            shared: Pool::default(),
             roots,
             tape,
         })
@@ -123,6 +128,9 @@ impl Network {
         &self.options
     }
 }
+
+/// How many idle connections the users of a worker keep, where they share them.
+const SHARED_MAX: usize = 4_096;
 
 /// What to ask for.
 #[derive(Clone, Debug)]
@@ -181,6 +189,8 @@ impl Request {
 pub struct Client {
     network: Rc<Network>,
     pool: Pool,
+    /// TLS sessions, where they are resumed.
+    sessions: Sessions,
     jar: Rc<RefCell<Jar>>,
     /// Whether the jar is another client's, who sees to it.
     is_jar_lent: bool,
@@ -192,7 +202,14 @@ impl Client {
     /// A client without connections and cookies.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        Self { network, pool: Pool::default(), jar: Rc::default(), is_jar_lent: false, challenges: RefCell::default() }
+        Self {
+            network,
+            pool: Pool::default(),
+            sessions: Sessions::new(),
+            jar: Rc::default(),
+            is_jar_lent: false,
+            challenges: RefCell::default(),
+        }
     }
 
     /// A client with connections of its own, on another network perhaps, that uses this one's jar.
@@ -201,6 +218,7 @@ impl Client {
         Self {
             network,
             pool: Pool::default(),
+            sessions: Sessions::new(),
             jar: self.jar.clone(),
             is_jar_lent: true,
             challenges: RefCell::default(),
@@ -213,10 +231,22 @@ impl Client {
         Self {
             network,
             pool: Pool::default(),
+            sessions: Sessions::new(),
             jar: Rc::new(RefCell::new(Jar::closed())),
             is_jar_lent: false,
             challenges: RefCell::default(),
         }
+    }
+
+    /// Where its connections are kept.
+    fn kept(&self) -> &Pool {
+        if self.network.options.share_connections { &self.network.shared } else { &self.pool }
+    }
+
+    /// How many connections are kept there.
+    fn kept_max(&self) -> usize {
+        let options = &self.network.options;
+        if options.share_connections { SHARED_MAX } else { options.batch.max(1) as usize }
     }
 
     /// What it shares with the other VUs of its worker.
@@ -354,7 +384,7 @@ impl Client {
             }
         };
         let offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
-        let mut kept = if options.no_connection_reuse { None } else { self.pool.take(origin, offer) };
+        let mut kept = if options.no_connection_reuse { None } else { self.kept().take(origin, offer) };
         let mut repeated = false;
         loop {
             let body = if hop.request.body.needs_files() {
@@ -413,7 +443,7 @@ impl Client {
                 continue;
             }
             if reusable && !options.no_connection_reuse {
-                self.pool.keep(origin, connection, options.batch.max(1) as usize);
+                self.kept().keep(origin, connection, self.kept_max());
             }
             return exchange;
         }

@@ -1,7 +1,9 @@
 //! TLS: the system's trusted roots, loaded once at the first `https` request of a run, and the client configuration.
 //!
-//! Sessions are not resumed: each connection stands for a user who has not been there before, and makes the whole
-//! handshake (as k6's do). Client certificates and a choice of versions come later.
+//! Sessions are not resumed unless asked for: each connection stands for a user who has not been there before, and makes
+//! the whole handshake (as k6's do). Where they are, each user has sessions of its own.
+
+mod config;
 
 use std::cell::OnceCell;
 use std::io;
@@ -9,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
 use tokio_rustls::TlsConnector;
@@ -17,6 +19,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::connection::Offer;
 use super::wire::Socket;
+use crate::plan::{HttpOptions, TlsOptions};
 
 /// The certificates that servers are checked against. One a run, shared by its workers; loaded when first needed.
 #[derive(Debug, Default)]
@@ -76,49 +79,69 @@ impl Connectors {
     }
 }
 
+/// Sessions of one user: of the servers that it has been to last.
+pub(super) type Sessions = OnceCell<Resumption>;
+
+/// How many sessions a user keeps; a server gives several.
+const SESSIONS_KEPT: usize = 32;
+
 /// A worker's TLS client.
 pub(super) struct Tls {
     roots: Arc<TlsRoots>,
+    options: TlsOptions,
     insecure: bool,
-    connectors: OnceCell<Connectors>,
+    /// Without a client certificate, and with each that there is.
+    connectors: Box<[OnceCell<Connectors>]>,
 }
 
 impl Tls {
-    pub(super) fn new(roots: Arc<TlsRoots>, insecure: bool) -> Self {
-        Self { roots, insecure, connectors: OnceCell::new() }
+    pub(super) fn new(roots: Arc<TlsRoots>, options: &HttpOptions) -> Self {
+        let connectors = (0..=options.tls.auth.len()).map(|_| OnceCell::new()).collect();
+        Self { roots, options: options.tls.clone(), insecure: options.insecure_skip_tls_verify, connectors }
     }
 
-    /// Makes the connector ready. Roots are read off the worker's thread: the first `https` request must not stall the
-    /// VUs beside it.
-    pub(super) async fn prepare(&self) -> Result<(), String> {
-        if self.connectors.get().is_some() {
+    /// The number of the client certificate for a host, from 1; 0 for none.
+    fn certificate_for(&self, host: &str) -> usize {
+        self.options.auth.iter().position(|auth| auth.is_for(host)).map_or(0, |at| at + 1)
+    }
+
+    /// Makes ready what a handshake with the host needs. Files are read off the worker's thread: the first `https` request
+    /// must not stall the VUs beside it.
+    pub(super) async fn prepare(&self, host: &str) -> Result<(), String> {
+        let number = self.certificate_for(host);
+        if self.connectors[number].get().is_some() {
             return Ok(());
         }
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        let mut config = if self.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))).with_no_client_auth()
-        } else {
-            let roots = self.roots.clone();
-            let store = tokio::task::spawn_blocking(move || roots.get()).await.map_err(|error| error.to_string())?;
-            builder.with_root_certificates(store).with_no_client_auth()
-        };
-        config.resumption = Resumption::disabled();
+        let (roots, options, insecure) = (self.roots.clone(), self.options.clone(), self.insecure);
+        let auth = number.checked_sub(1).map(|at| self.options.auth[at].clone());
+        let build = move || config::build(&options, insecure, auth.as_ref(), &roots);
+        let config = tokio::task::spawn_blocking(build).await.map_err(|error| error.to_string())??;
         // Another VU may have been faster; its connector is as good.
-        let _ = self.connectors.set(Connectors::new(&config));
+        let _ = self.connectors[number].set(Connectors::new(&config));
         Ok(())
     }
 
     /// Makes the handshake. [`Tls::prepare`] comes first.
-    pub(super) async fn handshake(&self, host: &str, offer: Offer, socket: Socket) -> io::Result<TlsStream<Socket>> {
-        let name = ServerName::try_from(host.to_owned())
+    pub(super) async fn handshake(
+        &self,
+        host: &str,
+        offer: Offer,
+        sessions: &Sessions,
+        socket: Socket,
+    ) -> io::Result<TlsStream<Socket>> {
+        let name = self.options.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let Some(connectors) = self.connectors.get() else {
+        let Some(connectors) = self.connectors[self.certificate_for(host)].get() else {
             return Err(io::Error::other("TLS was not prepared"));
         };
-        connectors.of(offer).connect(name, socket).await
+        let connector = connectors.of(offer);
+        if self.options.resumption {
+            let mut config = ClientConfig::clone(connector.config());
+            config.resumption = sessions.get_or_init(|| Resumption::in_memory_sessions(SESSIONS_KEPT)).clone();
+            return TlsConnector::from(Arc::new(config)).connect(name, socket).await;
+        }
+        connector.connect(name, socket).await
     }
 }
 

@@ -97,7 +97,7 @@ impl Fields {
         PlanError::Value { path: format!("{}{name}", self.prefix), origin, problem: problem.into() }
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         name: &'static str,
         errors: &mut Vec<PlanError>,

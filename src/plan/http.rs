@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::error::PlanError;
 use super::fields::{Fields, canonical};
 use super::layer::Source;
+use super::tls::TlsOptions;
 
 /// The names of the options about HTTP, by which the run and clients know them.
 pub(super) const OPTIONS: &[&str] = &[
@@ -19,7 +20,14 @@ pub(super) const OPTIONS: &[&str] = &[
     "max_redirects",
     "user_agent",
     "http_version",
+    "share_connections",
     "insecure_skip_tls_verify",
+    "tls_version",
+    "tls_cipher_suites",
+    "tls_ca",
+    "tls_auth",
+    "tls_server_name",
+    "tls_resumption",
     "no_cookies_reset",
     "no_connection_reuse",
     "no_vu_connection_reuse",
@@ -75,6 +83,10 @@ pub struct HttpOptions {
     pub user_agent: String,
     /// The version of HTTP.
     pub http_version: HttpVersion,
+    /// How TLS is spoken.
+    pub tls: TlsOptions,
+    /// Let the VUs of a worker share connections.
+    pub share_connections: bool,
     /// Accept any certificate.
     pub insecure_skip_tls_verify: bool,
     /// Keep cookies from iteration to iteration.
@@ -108,6 +120,8 @@ impl Default for HttpOptions {
             max_redirects: 10,
             user_agent: concat!("loadr/", env!("CARGO_PKG_VERSION")).into(),
             http_version: HttpVersion::Auto,
+            tls: TlsOptions::default(),
+            share_connections: false,
             insecure_skip_tls_verify: false,
             no_cookies_reset: false,
             no_connection_reuse: false,
@@ -149,6 +163,8 @@ impl HttpOptions {
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
             user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
             http_version: o.http_version("http_version", errors).unwrap_or(self.http_version),
+            tls: self.tls.read(o, errors),
+            share_connections: o.flag("share_connections", errors).unwrap_or(self.share_connections),
             insecure_skip_tls_verify: o
                 .flag("insecure_skip_tls_verify", errors)
                 .unwrap_or(self.insecure_skip_tls_verify),

@@ -25,6 +25,7 @@ pub mod scenario;
 mod shapes;
 pub mod stages;
 mod thresholds;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use profile::Profile;
 pub use resolve::resolve;
 pub use scenario::{Executor, Scenario, Weighted};
 pub use stages::{Ramp, Stage};
+pub use tls::{CIPHER_SUITES, TlsAuth, TlsOptions};
 
 /// Everything that a run needs to know before it starts.
 #[derive(Clone, Debug)]

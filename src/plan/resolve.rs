@@ -67,9 +67,6 @@ const NOT_YET: &[&str] = &[
     "summary_time_unit",
     "summary_trend_stats",
     "system_tags",
-    "tls_auth",
-    "tls_cipher_suites",
-    "tls_version",
 ];
 
 /// The most scenarios that a run can have.

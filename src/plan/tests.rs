@@ -291,7 +291,8 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             Script,
             json!({
                 "tags": {"a": "1", "b": 2}, "seed": 9, "threads": 3, "timeout": "5s", "maxRedirects": 1, "userAgent": "me",
-                "httpVersion": 2, "insecureSkipTLSVerify": true, "noCookiesReset": true, "no_connection_reuse": true, "noVUConnectionReuse": true,
+                "httpVersion": 2, "tlsVersion": "tls1.3", "tlsServerName": "a.test", "tlsResumption": true, "shareConnections": true,
+                "insecureSkipTLSVerify": true, "noCookiesReset": true, "no_connection_reuse": true, "noVUConnectionReuse": true,
                 "discardResponseBodies": true, "maxBody": "1MB", "batch": 2, "batchPerHost": 1.0, "hosts": {"a.test": "127.0.0.1"},
                 "throw": true, "traceContext": true, "maxMemory": "1GiB", "maxVuMemory": "1MiB", "max_script_time": 2500, "maxSeries": 10,
                 "setupTimeout": "1s", "teardownTimeout": "2s", "noSetup": true, "noTeardown": true, "allowFailure": "true",
@@ -308,6 +309,13 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             max_redirects: 1,
             user_agent: "me".into(),
             http_version: HttpVersion::Http2,
+            tls: TlsOptions {
+                tls12: false,
+                server_name: Some("a.test".into()),
+                resumption: true,
+                ..TlsOptions::default()
+            },
+            share_connections: true,
             insecure_skip_tls_verify: true,
             no_cookies_reset: true,
             no_connection_reuse: true,

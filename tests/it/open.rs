@@ -147,6 +147,18 @@ fn iterations_that_find_no_virtual_user_are_dropped_or_wait() {
 }
 
 #[test]
+fn a_schedule_beyond_all_means_does_not_keep_its_virtual_users_from_working() {
+    let server = Server::ok("");
+    let fields = "executor: \"constant-arrival-rate\", rate: 300000, duration: 2.s, max_vus: 5, late: \"drop\"";
+    let script = scenario(fields, "fn journey() { http::get(`${BASE}/`); }");
+    let ran = Loadr::script(&script).var("BASE", server.base()).flags("--threads 1").run().expect(0);
+    let dropped = ran.count("dropped_iterations");
+    assert_eq!(ran.count("iterations") + dropped, 600_000.0, "{ran}");
+    // Each VU comes to its turn again and again, not once when the schedule begins and once when it is over.
+    assert!(ran.count("iterations") > 50.0, "{ran}");
+}
+
+#[test]
 fn journeys_are_mixed_paced_and_put_in_order() {
     let script = r#"
         const options = #{ scenarios: #{

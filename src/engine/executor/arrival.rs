@@ -160,6 +160,10 @@ impl Arrivals {
                     () = crew.sleep_until(self.duration) => {}
                 }
             }
+            if next <= crew.since_begin() {
+                // More is due than one has time for: those that were called must come to their turns all the same.
+                tokio::task::yield_now().await;
+            }
             crew.wait_until(next, &timer, seen).await;
             let now = crew.since_begin().min(self.duration);
             self.queue_due(now);

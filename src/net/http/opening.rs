@@ -32,7 +32,7 @@ impl Client {
             }
         };
         if !next.usable {
-            self.pool.forget(http);
+            self.kept().forget(http);
         }
         next
     }
@@ -49,7 +49,7 @@ impl Client {
         if !offer.http2 || options.no_connection_reuse {
             return self.open_one(hop, origin, offer, exchange).await;
         }
-        let _lead = match self.pool.lead(origin) {
+        let _lead = match self.kept().lead(origin) {
             Ok(lead) => Some(lead),
             Err(opened) => {
                 let opened = opened.notified();
@@ -63,7 +63,7 @@ impl Client {
                 if !waited {
                     return Err(hop.timed_out("while waiting for a connection that another request opens"));
                 }
-                if let Some(connection) = self.pool.take(origin, offer) {
+                if let Some(connection) = self.kept().take(origin, offer) {
                     return Ok(connection);
                 }
                 None
@@ -71,7 +71,7 @@ impl Client {
         };
         let opened = self.open_one(hop, origin, offer, exchange).await;
         if let Ok(Connection::Http2(http)) = &opened {
-            self.pool.share(origin, http.clone(), options.batch.max(1) as usize);
+            self.kept().share(origin, http.clone(), self.kept_max());
         }
         opened
     }
@@ -85,7 +85,7 @@ impl Client {
     ) -> Result<Connection, NetError> {
         let opening = Opening::default();
         let network = &*self.network;
-        let connecting = Connection::open(&network.dialer, &network.tls, origin, offer, &opening);
+        let connecting = Connection::open(&network.dialer, &network.tls, origin, offer, &self.sessions, &opening);
         let opened = match hop.terms.deadline {
             Some(deadline) => tokio::time::timeout_at(deadline.into(), connecting).await,
             None => Ok(connecting.await),

@@ -401,3 +401,24 @@ async fn a_length_that_is_wrong() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_users_of_a_worker_share_connections_where_they_may() {
+    worker(async {
+        let server = H2::plain().await;
+        let one = h2_client(|options| options.share_connections = true);
+        let other = Client::new(one.network().clone());
+        assert!(!get_ok(&one, &server.url("/")).await.reused);
+        assert!(get_ok(&other, &server.url("/")).await.reused);
+        assert_eq!(server.connections(), 1);
+
+        let server = Server::start(|_| Reply::Keep(ok("x"))).await;
+        let one = client_with(|options| options.share_connections = true);
+        let other = Client::new(one.network().clone());
+        for (client, reused) in [(&one, false), (&other, true), (&one, true)] {
+            assert_eq!(get_ok(client, &server.url("/")).await.reused, reused);
+        }
+        assert_eq!(server.connections(), [0, 0, 0]);
+    })
+    .await;
+}

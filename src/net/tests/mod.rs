@@ -20,9 +20,11 @@ mod auth;
 mod clients;
 mod failures;
 mod http2;
+mod http2_hostile;
 mod redirects;
 mod requests;
 mod secure;
+mod secure_options;
 
 /// What the server does with one request.
 enum Reply {
