@@ -13,11 +13,16 @@ use rhai::{
 };
 use rustc_hash::FxHashMap;
 
+use super::bridge::stack::StackPool;
+
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
 const KEPT: usize = 32;
 
 /// Calls into one script on one worker.
 pub struct Calls {
+    engine: Rc<Engine>,
+    /// Where scripts beside the one that runs get their stacks from.
+    stacks: Rc<StackPool>,
     library: Rc<Module>,
     source: ImmutableString,
     #[expect(clippy::vec_box, reason = "states go in and out at each call; what moves is a pointer")]
@@ -43,8 +48,10 @@ struct State {
 impl Calls {
     /// Calls into the functions of `ast`, which has a source.
     #[must_use]
-    pub fn new(ast: &AST) -> Self {
+    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>) -> Self {
         Self {
+            engine,
+            stacks,
             library: ast.shared_lib().clone(),
             source: ast.source().unwrap_or_default().into(),
             free: RefCell::default(),
@@ -82,6 +89,25 @@ impl Calls {
             self.put_back(state);
         }
         result
+    }
+
+    /// Where scripts beside the one that runs get their stacks from.
+    #[must_use]
+    pub fn stacks(&self) -> &Rc<StackPool> {
+        &self.stacks
+    }
+
+    /// Calls a function that runs beside the one that made it: with an empty memory of its own.
+    ///
+    /// # Errors
+    /// What it threw.
+    pub fn flow(&self, function: &FnPtr) -> Result<Dynamic, Box<EvalAltResult>> {
+        let engine = &*self.engine;
+        let mut global = engine.new_global_runtime_state();
+        global.lib.push(self.library.clone());
+        global.source = Some(self.source.clone());
+        let context = (engine, function.fn_name(), Some(self.source.as_str()), &global, Position::NONE).into();
+        function.call_raw(&context, None, [])
     }
 
     /// A closure of the script itself; none for other functions, which only Rhai can call.

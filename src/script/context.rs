@@ -15,10 +15,12 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, ImmutableString};
 use rustc_hash::FxHashMap;
 
+use super::bridge::guard::Budget;
 use super::calls::Calls;
 use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
 use super::modules::http::client::{ClientTable, VuClients};
+use super::modules::parallel::FlowSlot;
 use super::series::SeriesTable;
 use super::tracer::Tracer;
 use crate::event::{LogLevel, LogLine};
@@ -124,6 +126,10 @@ pub struct VuContext {
     pub client: Option<Client>,
     /// Those that it has for `http::client`s of other options or cookies.
     pub clients: VuClients,
+    /// Its flows, while it runs some side by side.
+    pub flows: FlowSlot,
+    /// What its scripts may use; none in init.
+    pub budget: OnceCell<Rc<Budget>>,
 }
 
 impl VuContext {
@@ -144,6 +150,8 @@ impl VuContext {
             kept: RefCell::default(),
             client,
             clients: VuClients::default(),
+            flows: FlowSlot::default(),
+            budget: OnceCell::new(),
         };
         vu.begin_iteration(seed, 0);
         vu

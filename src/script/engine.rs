@@ -39,7 +39,7 @@ type Constants = Rc<RefCell<FxHashMap<ImmutableString, Dynamic>>>;
 
 /// A compiled script on its thread.
 pub struct Program {
-    engine: Engine,
+    engine: Rc<Engine>,
     ast: AST,
     calls: Rc<Calls>,
     constants: Constants,
@@ -204,7 +204,8 @@ impl Program {
             engine.register_static_module(alias.as_str(), module);
         }
         drop(scope);
-        let calls = Rc::new(Calls::new(&ast));
+        let engine = Rc::new(engine);
+        let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone()));
         context.set_calls(&calls);
         let (name, sources) = (name.to_owned(), sources.clone());
         Ok(Self { engine, ast, calls, constants, name, sources, vocabulary, evidence, functions })

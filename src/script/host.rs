@@ -238,7 +238,8 @@ impl HostInner {
         let Some(parameters) = self.program.parameters(function) else { return Ok(None) };
         let client = Client::new(self.network.clone());
         let vu = Rc::new(VuContext::new(0, self.seed, Rc::default(), Some(client)));
-        let user = ScriptUser { host: self, vu, phase, budget: self.budget() };
+        let budget = vu.budget.get_or_init(|| Rc::new(self.budget())).clone();
+        let user = ScriptUser { host: self, vu, phase, budget };
         let arguments: Vec<Dynamic> = argument.into_iter().take(parameters).collect();
         let part = if phase == Phase::Setup { Part::Setup } else { Part::Teardown };
         let telling = self.telling(0, part);
@@ -343,7 +344,7 @@ impl VuHost for ScriptHost {
         let parameters = journey.choices.iter().map(parameters).collect::<Result<Vec<_>, _>>()?;
         let client = Client::new(host.network.clone());
         let vu = Rc::new(VuContext::new(seat.vu, host.seed, journey.scenario.clone(), Some(client)));
-        let budget = host.budget();
+        let budget = vu.budget.get_or_init(|| Rc::new(host.budget())).clone();
         Ok(Box::new(ScriptVu { host, vu, journey, parameters, budget }))
     }
 }
@@ -355,7 +356,7 @@ struct ScriptVu {
     journey: Rc<HostJourney>,
     /// How many parameters each of the journey's functions takes.
     parameters: Vec<usize>,
-    budget: Budget,
+    budget: Rc<Budget>,
 }
 
 impl ScriptVu {
@@ -482,6 +483,10 @@ impl Surroundings for VuSurroundings<'_> {
     fn budget(&self) -> &Budget {
         self.budget
     }
+
+    fn abandon(&self) {
+        self.vu.flows.abandon();
+    }
 }
 
 /// Whoever runs `setup` and `teardown`.
@@ -489,7 +494,7 @@ struct ScriptUser<'a> {
     host: &'a HostInner,
     vu: Rc<VuContext>,
     phase: Phase,
-    budget: Budget,
+    budget: Rc<Budget>,
 }
 
 impl ScriptUser<'_> {
@@ -508,5 +513,9 @@ impl Surroundings for ScriptUser<'_> {
 
     fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    fn abandon(&self) {
+        self.vu.flows.abandon();
     }
 }

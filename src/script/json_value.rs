@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::lazy_json::{DEPTH_MAX, JsonError, Reader};
 use super::modules::data::Row;
 use super::modules::duration;
+use super::modules::http::Response;
 
 impl Reader<'_> {
     /// A value and all it contains, as scripts see it.
@@ -158,7 +159,7 @@ pub fn to_value(value: Dynamic) -> Result<Value, JsonError> {
 
 /// A script's value as a JSON text; `pretty` puts each member and element on a line of its own.
 ///
-/// Durations become their texts (`"1.5s"`), rows of data files objects.
+/// Durations become their texts (`"1.5s"`), rows of data files objects, responses objects of `url`, `status`, `headers` and `body`.
 ///
 /// # Errors
 /// When it, or something in it, has no JSON form (functions, blobs, infinite numbers), or when it nests too deep.
@@ -256,7 +257,7 @@ fn quote(text: &str, out: &mut String) {
 }
 
 /// The value in the form that JSON knows: shared captures as what they hold, rows of data files as maps, durations as
-/// texts.
+/// texts, responses as maps of their status, headers and body.
 fn plain(value: Dynamic) -> Dynamic {
     let value = value.flatten();
     if !value.is_variant() {
@@ -267,6 +268,9 @@ fn plain(value: Dynamic) -> Dynamic {
     }
     if let Some(duration) = value.read_lock::<Duration>() {
         return duration::to_text(*duration).into();
+    }
+    if let Some(response) = value.read_lock::<Response>() {
+        return response.to_map().into();
     }
     value
 }

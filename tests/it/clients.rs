@@ -184,3 +184,19 @@ fn clients_are_bounded() {
     .run();
     assert!(ran.stderr.contains("connections for 16 clients"), "{}", ran.stderr);
 }
+
+#[test]
+fn setup_may_end_in_a_request() {
+    let script = r#"
+        fn setup() { http::get(env("BASE_URL") + "/item/1") }
+        fn journey(vu, data) {
+            check(data, #{
+                "status": |d| d.status == 200,
+                "url": |d| d.url.ends_with("/item/1"),
+                "headers": |d| d.headers["content-type"].contains("json"),
+                "body": |d| json::parse(d.body).id == 1,
+            });
+        }
+    "#;
+    Loadr::script(script).flags("--demo --threshold checks:rate==1").run().expect(0);
+}

@@ -27,6 +27,7 @@ mod options;
 mod otlp;
 mod page;
 mod page_units;
+mod parallel;
 mod program;
 mod prometheus;
 mod receivers;

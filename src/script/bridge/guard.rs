@@ -111,6 +111,18 @@ impl Budget {
         self.computed.set(Duration::ZERO);
     }
 
+    /// The script is not being ended any more: what was ended was a part of it.
+    pub(super) fn go_on(&self) {
+        *self.tripped.borrow_mut() = None;
+    }
+
+    /// Sets how long the script has computed since it last waited, and gives what it was: parts of a script that run side by
+    /// side are each counted by themselves.
+    #[must_use]
+    pub fn exchange_computed(&self, computed: Duration) -> Duration {
+        self.computed.replace(computed)
+    }
+
     /// The script waits: its computing time starts anew.
     pub fn waited(&self) {
         self.computed.set(Duration::ZERO);

@@ -179,6 +179,22 @@ pub trait Surroundings {
     fn enter(&self);
     /// What the script may use.
     fn budget(&self) -> &Budget;
+    /// Ends what the script waits for and what has stacks of its own: the script is to be ended. Called on the worker's stack.
+    fn abandon(&self) {}
+}
+
+impl<S: Surroundings> Surroundings for &S {
+    fn enter(&self) {
+        (**self).enter();
+    }
+
+    fn budget(&self) -> &Budget {
+        (**self).budget()
+    }
+
+    fn abandon(&self) {
+        (**self).abandon();
+    }
 }
 
 /// A script that runs, as a future: see the module's documentation.
@@ -186,8 +202,9 @@ pub struct Run<'a, S: Surroundings> {
     coroutine: Option<Coroutine<Resume, Suspend, ScriptResult, PooledStack>>,
     waiting: Option<NonNull<DynFuture>>,
     stack_limit: usize,
-    surroundings: &'a S,
-    cancel: &'a Cancel,
+    surroundings: S,
+    /// None for a part of a script: who runs the whole drops it.
+    cancel: Option<&'a Cancel>,
     /// The script may borrow for `'a`; the coroutine hides it.
     borrows: PhantomData<&'a mut ()>,
 }
@@ -199,8 +216,30 @@ impl<'a, S: Surroundings> Run<'a, S> {
     /// When no stack could be mapped.
     pub fn new(
         pool: &Rc<StackPool>,
-        surroundings: &'a S,
+        surroundings: S,
         cancel: &'a Cancel,
+        script: impl FnOnce() -> ScriptResult + 'a,
+    ) -> std::io::Result<Self> {
+        Self::build(pool, surroundings, Some(cancel), script)
+    }
+
+    /// A run of a part of a script, beside other parts, while the script itself waits for them. It is cancelled by dropping
+    /// it, from the worker's stack; the budget stays the script's.
+    ///
+    /// # Errors
+    /// When no stack could be mapped.
+    pub fn of_part(
+        pool: &Rc<StackPool>,
+        surroundings: S,
+        script: impl FnOnce() -> ScriptResult + 'a,
+    ) -> std::io::Result<Self> {
+        Self::build(pool, surroundings, None, script)
+    }
+
+    fn build(
+        pool: &Rc<StackPool>,
+        surroundings: S,
+        cancel: Option<&'a Cancel>,
         script: impl FnOnce() -> ScriptResult + 'a,
     ) -> std::io::Result<Self> {
         let stack = pool.take()?;
@@ -246,20 +285,24 @@ impl<'a, S: Surroundings> Run<'a, S> {
     }
 }
 
-impl<S: Surroundings> Future for Run<'_, S> {
+impl<S: Surroundings + Unpin> Future for Run<'_, S> {
     type Output = Ending;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ending> {
         let run = self.get_mut();
         loop {
             let mut how = Resume::Go;
-            if run.cancel.reason().is_some_and(|reason| run.surroundings.budget().stop(Trip::cancelled(reason))) {
+            let reason = run.cancel.and_then(Cancel::reason);
+            if reason.is_some_and(|reason| run.surroundings.budget().stop(Trip::cancelled(reason))) {
                 how = Resume::Stop;
+                run.surroundings.abandon();
                 run.waiting = None;
             } else if let Some(mut future) = run.waiting {
                 // SAFETY: see `wait`: the future lives on the suspended script's stack, and nothing else uses it.
                 if unsafe { Pin::new_unchecked(future.as_mut()) }.poll(context).is_pending() {
-                    run.cancel.register(context.waker());
+                    if let Some(cancel) = run.cancel {
+                        cancel.register(context.waker());
+                    }
                     return Poll::Pending;
                 }
                 run.waiting = None;
@@ -281,13 +324,18 @@ impl<S: Surroundings> Drop for Run<'_, S> {
         let Some(coroutine) = self.coroutine.take() else { return };
         // The stack is unwound from where the script waits. Script code that catches the unwinding (a comparer of
         // `sort`) would go on: it finds itself stopped.
+        self.surroundings.abandon();
         self.surroundings.enter();
         let budget = self.surroundings.budget();
-        budget.stop(Trip::cancelled(StopReason::Aborted));
+        let stopped = budget.stop(Trip::cancelled(StopReason::Aborted));
         guard::enter(budget, self.stack_limit);
         drop(coroutine);
         CURRENT.set(std::ptr::null());
         guard::leave(budget);
+        if stopped && self.cancel.is_none() {
+            // Only this part was to end.
+            budget.go_on();
+        }
     }
 }
 

@@ -25,6 +25,7 @@ impl Walker<'_> {
             }
             "http::request" => self.request(call, 1, 3, position),
             "http::client" => self.client(call.args.first()),
+            "parallel" if self.file.function(name, None).is_none() => self.not_in_init("run flows", position),
             "http::batch" => self.not_in_init("make a request", position),
             "think" | "sleep" | "pace" if self.file.function(name, None).is_none() => {
                 self.pause(name, call, types, position);

@@ -29,6 +29,7 @@ pub mod http;
 pub mod json;
 pub mod jwt;
 pub mod metrics;
+pub mod parallel;
 pub mod pause;
 pub mod random;
 pub mod regex;
@@ -97,6 +98,7 @@ pub const TABLE: &[HostModule] = &[
     http::CLIENTS,
     check::MODULE,
     pause::MODULE,
+    parallel::MODULE,
     global::MODULE,
     assert::MODULE,
     metrics::MODULE,

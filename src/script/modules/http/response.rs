@@ -222,6 +222,26 @@ impl Response {
         layers.collect()
     }
 
+    /// What is left of it where only plain values can be kept, as what `setup` returns: `url`, `status`, `headers` (those that
+    /// come several times as arrays) and `body`, a text; `()` where it can't be decompressed.
+    #[must_use]
+    pub fn to_map(&self) -> Map {
+        let exchange = self.exchange();
+        let mut headers = Map::new();
+        for name in exchange.headers.keys() {
+            let mut values: rhai::Array =
+                exchange.headers.get_all(name).iter().map(|value| text_of(value).into()).collect();
+            let value = if values.len() == 1 { values.remove(0) } else { values.into() };
+            headers.insert(name.as_str().into(), value);
+        }
+        let mut map = Map::new();
+        map.insert("url".into(), exchange.url.as_str().into());
+        map.insert("status".into(), i64::from(exchange.status).into());
+        map.insert("headers".into(), headers.into());
+        map.insert("body".into(), self.text().map_or(Dynamic::UNIT, Into::into));
+        map
+    }
+
     fn request(&self) -> Map {
         let exchange = &self.0.exchange;
         let mut headers = Map::new();
