@@ -443,7 +443,7 @@ impl Client {
                 continue;
             }
             if reusable && !options.no_connection_reuse {
-                self.kept().keep(origin, connection, self.kept_max());
+                self.kept().keep(origin, offer, connection, self.kept_max());
             }
             return exchange;
         }

@@ -15,8 +15,8 @@ use super::target::Origin;
 /// A VU's connections.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    /// The longest idle first.
-    idle: RefCell<VecDeque<(Rc<Origin>, Connection)>>,
+    /// The longest idle first, with what was offered when they were opened.
+    idle: RefCell<VecDeque<(Rc<Origin>, Offer, Connection)>>,
     /// Connections of HTTP/2: one an origin.
     shared: RefCell<Vec<(Rc<Origin>, Http2)>>,
     /// Origins to which a connection is being opened that all may share.
@@ -66,8 +66,10 @@ impl Pool {
             return None;
         }
         let mut idle = self.idle.borrow_mut();
-        let at = idle.iter().rposition(|(known, _)| **known == *origin)?;
-        idle.remove(at).map(|(_, connection)| connection)
+        // One that was not offered HTTP/2 does not show what the server prefers.
+        let suits = |known: &Rc<Origin>, offered: Offer| **known == *origin && (offered.http2 || !offer.http2);
+        let at = idle.iter().rposition(|(known, offered, _)| suits(known, *offered))?;
+        idle.remove(at).map(|(.., connection)| connection)
     }
 
     fn shared(&self, origin: &Origin) -> Option<Http2> {
@@ -110,7 +112,7 @@ impl Pool {
     }
 
     /// Keeps a connection for later; the one that has been idle longest makes room.
-    pub(super) fn keep(&self, origin: &Rc<Origin>, connection: Connection, limit: usize) {
+    pub(super) fn keep(&self, origin: &Rc<Origin>, offer: Offer, connection: Connection, limit: usize) {
         let mut idle = self.idle.borrow_mut();
         while idle.len() >= limit.max(1) {
             idle.pop_front();
@@ -119,7 +121,7 @@ impl Pool {
             // A VU rarely has more than one; the default would take four times the memory.
             idle.reserve_exact(1);
         }
-        idle.push_back((origin.clone(), connection));
+        idle.push_back((origin.clone(), offer, connection));
     }
 
     /// Closes the idle connections.

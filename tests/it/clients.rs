@@ -166,12 +166,12 @@ fn clients_are_bounded() {
     let ran = Loadr::script(
         r#"
         fn journey() {
-            for i in 0..100 { http::client(#{ base_url: "http://127.0.0.1:1", user_agent: `agent ${i}` }); }
+            for i in 0..5000 { http::client(#{ base_url: "http://127.0.0.1:1", user_agent: `agent ${i}` }); }
         }
         "#,
     )
     .run();
-    assert!(ran.stderr.contains("there are 64 sets of options of `http::client` already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("there are 4096 sets of options of `http::client` already"), "{}", ran.stderr);
     let ran = Loadr::script(
         r#"
         fn journey() {

@@ -1,10 +1,12 @@
-//! One journey against a real nginx, which frames, keeps alive and compresses as it likes.
+//! Journeys against a real nginx, which frames, keeps alive, compresses and shakes hands as it likes.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, Issuer, KeyPair};
 
 use crate::harness::Loadr;
 use crate::server::closed_port;
@@ -24,8 +26,31 @@ impl Drop for Started {
     }
 }
 
-/// Starts nginx with a configuration of its own; none when it is not installed.
-fn nginx(directory: &std::path::Path, port: u16) -> Option<Started> {
+/// The server of the first journey.
+fn plain(path: &str, port: u16) -> String {
+    format!(
+        "listen 127.0.0.1:{port}; root {path}/html;
+         location = /old {{ return 301 /page.txt; }}
+         location = /fail {{ return 503; }}"
+    )
+}
+
+/// A server with TLS that tells how it was spoken to, and one that wants a certificate.
+fn secure(path: &str, port: u16, strict: u16) -> String {
+    let tell = "return 200 \"$server_protocol $ssl_protocol $ssl_session_reused $ssl_client_s_dn\"";
+    let certificate = format!(
+        "ssl_certificate {path}/own.pem; ssl_certificate_key {path}/own.key; ssl_protocols TLSv1.2 TLSv1.3;
+         ssl_session_cache shared:all:1m; root {path}/html;"
+    );
+    format!(
+        "listen 127.0.0.1:{port} ssl http2; {certificate} location = /tell {{ {tell}; }}
+         }} server {{ listen 127.0.0.1:{strict} ssl http2; {certificate}
+         ssl_client_certificate {path}/authority.pem; ssl_verify_client on; location = /tell {{ {tell}; }}"
+    )
+}
+
+/// Starts nginx with one or more servers; none when it is not installed.
+fn nginx(directory: &std::path::Path, port: u16, server: &str) -> Option<Started> {
     let path = directory.display();
     let config = format!(
         "daemon off; worker_processes 1; pid {path}/pid; error_log {path}/error.log;
@@ -35,11 +60,7 @@ fn nginx(directory: &std::path::Path, port: u16) -> Option<Started> {
              keepalive_requests 5;
              client_body_temp_path {path}/a; proxy_temp_path {path}/b; fastcgi_temp_path {path}/c;
              uwsgi_temp_path {path}/d; scgi_temp_path {path}/e;
-             server {{
-                 listen 127.0.0.1:{port}; root {path}/html;
-                 location = /old {{ return 301 /page.txt; }}
-                 location = /fail {{ return 503; }}
-             }}
+             server {{ {server} }}
          }}"
     );
     fs::create_dir(directory.join("html")).expect("a folder");
@@ -67,16 +88,23 @@ fn nginx(directory: &std::path::Path, port: u16) -> Option<Started> {
     Some(started)
 }
 
-#[test]
+/// The same, and says so where it is not installed.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says which program it lacks")]
+fn nginx_or_skip(directory: &std::path::Path, port: u16, server: &str) -> Option<Started> {
+    let started = nginx(directory, port, server);
+    if started.is_none() {
+        assert!(std::env::var_os("LOADR_REQUIRE_PROGRAMS").is_none(), "nginx is not installed");
+        eprintln!("skipped: nginx is not installed");
+    }
+    started
+}
+
+#[test]
 fn a_journey_against_a_real_server() {
     let directory = tempfile::tempdir().expect("a directory");
     let port = closed_port();
-    let Some(_nginx) = nginx(directory.path(), port) else {
-        assert!(std::env::var_os("LOADR_REQUIRE_PROGRAMS").is_none(), "nginx is not installed");
-        eprintln!("skipped: nginx is not installed");
-        return;
-    };
+    let server = plain(&directory.path().to_string_lossy(), port);
+    let Some(_nginx) = nginx_or_skip(directory.path(), port, &server) else { return };
     let script = r#"
         const BASE = env("BASE");
         fn journey() {
@@ -99,4 +127,62 @@ fn a_journey_against_a_real_server() {
     // Every fifth request ends a connection, as configured; a new one is opened for the next.
     assert!(ran.values("http_req_connecting") >= 112, "{ran}");
     assert!(ran.report().errors.is_empty());
+}
+
+#[test]
+fn versions_certificates_and_sessions_as_a_real_server_sees_them() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).expect("an authority");
+    let issuer = Issuer::new(params, key);
+    fs::write(path.join("authority.pem"), authority.pem()).expect("a file");
+    for (file, name) in [("own", "localhost"), ("anna", "anna"), ("bert", "bert")] {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        fs::write(path.join(format!("{file}.pem")), certificate.pem()).expect("a file");
+        fs::write(path.join(format!("{file}.key")), key.serialize_pem()).expect("a file");
+    }
+    let (port, strict) = (closed_port(), closed_port());
+    let server = secure(&path.to_string_lossy(), port, strict);
+    let Some(_nginx) = nginx_or_skip(path, port, &server) else { return };
+    let script = r#"
+        const BASE = env("BASE");
+        const STRICT = env("STRICT");
+        const PEMS = env("PEMS");
+        fn journey() {
+            let told = http::get(`${BASE}/tell`);
+            check(told, #{ "the server prefers 2": |r| r.proto == "HTTP/2.0" && r.body.starts_with("HTTP/2.0 TLSv1.3 .") });
+            let old = http::get(`${BASE}/tell`, #{ http_version: "1.1" });
+            check(old, #{ "1.1 as asked": |r| r.proto == "HTTP/1.1" && r.body.starts_with("HTTP/1.1 TLSv1.3 .") });
+            let pages = http::batch([`${BASE}/page.txt`, `${BASE}/page.txt`, `${BASE}/page.txt`]);
+            check(pages, #{ "all of a batch": |all| all.all(|r| r.body.len() == 3200 && r.proto == "HTTP/2.0") });
+            check(http::get(`${STRICT}/tell`, #{ expected: 400 }), #{ "no certificate": |r| r.status == 400 });
+            for name in ["anna", "bert"] {
+                let auth = #{ cert: `${PEMS}/${name}.pem`, key: `${PEMS}/${name}.key` };
+                let own = http::client(#{ tls_auth: [auth], tls_version: "tls1.2" });
+                let told = own.get(`${STRICT}/tell`);
+                check(told, #{ "a client has its own": |r| r.body.starts_with("HTTP/2.0 TLSv1.2 . CN=" + name) });
+            }
+            let once = http::client(#{ tls_resumption: true, no_connection_reuse: true });
+            once.get(`${BASE}/tell`);
+            check(once.get(`${BASE}/tell`), #{ "resumed": |r| r.body.starts_with("HTTP/2.0 TLSv1.3 r") });
+            let never = http::client(#{ no_connection_reuse: true });
+            never.get(`${BASE}/tell`);
+            check(never.get(`${BASE}/tell`), #{ "not resumed": |r| r.body.starts_with("HTTP/2.0 TLSv1.3 .") });
+        }
+    "#;
+    let ran = Loadr::script(script)
+        .var("BASE", format!("https://localhost:{port}"))
+        .var("STRICT", format!("https://localhost:{strict}"))
+        .var("PEMS", path.to_string_lossy())
+        .flags("-u 2 -i 10 --threads 1")
+        .args(["--cacert", &path.join("authority.pem").to_string_lossy()])
+        .run()
+        .expect(0);
+    assert_eq!(ran.rate("checks"), (80, 0), "{ran}");
 }

@@ -29,8 +29,8 @@ use crate::units;
 /// The settings that are a client's alone; the others are options of the run and parameters of requests.
 pub const OWN: [&str; 3] = ["base_url", "cookies", "name_prefix"];
 
-/// The most sets of options that a worker keeps networks for.
-const NETWORKS_MAX: usize = 64;
+/// The most sets of options that a worker keeps networks for: enough for each of its users to have a certificate of its own.
+const NETWORKS_MAX: usize = 4_096;
 
 /// The most clients that a virtual user has connections for, beside its own.
 const VU_CLIENTS_MAX: usize = 16;

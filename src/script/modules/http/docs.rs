@@ -143,7 +143,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             "settings",
             "A map of `base_url` (relative URLs are joined to it, RFC 3986), `headers`, `tags`, `auth`, `timeout`, `redirects`, `expected`, `discard_body`, `throws`, `retries` (all requests get them unless they say otherwise), `cookies` (`\"shared\"` with the virtual user's jar, which is usual, `\"own\"`, `\"none\"`, or a map of cookies for each request), `name_prefix` (before the name of each request in the results), and any option about HTTP that the run has: `user_agent`, `insecure_skip_tls_verify`, `hosts`, `max_body`, `no_connection_reuse` and so on.",
         )],
-        errors: "When there is no setting of a name, or its value makes no sense; when a worker has more than 64 sets of options, or a virtual user connections for more than 16 clients.",
+        errors: "When there is no setting of a name, or its value makes no sense; when a worker has more than 4,096 sets of options, or a virtual user connections for more than 16 clients.",
         example: "
             const SHOP = http::client(#{
                 base_url: env(\"BASE_URL\"),
