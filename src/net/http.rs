@@ -17,7 +17,6 @@ use ::http::header::{
     COOKIE, HOST, LOCATION, TRANSFER_ENCODING,
 };
 use ::http::{HeaderMap, HeaderValue, Method};
-use bytes::Bytes;
 use smallvec::SmallVec;
 use url::Url;
 
@@ -28,14 +27,13 @@ use super::body::{Body, Outgoing};
 use super::connection::{Connection, Offer};
 use super::cookies::Jar;
 use super::dial::Dialer;
-use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::intake::{Algorithm, Intake};
 use super::pool::Pool;
 use super::tape::Tape;
 use super::target::{self, Target, Targets};
 use super::tls::{Sessions, Tls, TlsRoots};
-use super::{Exchange, NetError, Timings};
+use super::{Exchange, NetError};
 use crate::fault::Fault;
 use crate::plan::{HttpOptions, HttpVersion};
 
@@ -581,55 +579,6 @@ impl Hop {
         }
         request.url = target;
         self.has_answered = false;
-    }
-}
-
-impl Exchange {
-    fn new(request: &Request) -> Self {
-        Self {
-            method: request.method.clone(),
-            url: request.url.clone(),
-            status: 0,
-            headers: Headers::default(),
-            body: Bytes::new(),
-            taken: None,
-            timings: Timings::default(),
-            reused: false,
-            bytes_sent: 0,
-            bytes_received: 0,
-            remote: None,
-            protocol: None,
-            tls_version: None,
-            error: None,
-        }
-    }
-
-    /// Enters what came of the request. `begun` is when it began to wait for its connection, where it had to.
-    fn enter(&mut self, http: &Http1, answer: Answer, begun: Option<Instant>) {
-        let ended = answer.failure.is_some().then(Instant::now);
-        let moved = http.moved(ended);
-        self.timings.sending = moved.sending;
-        self.timings.waiting = moved.waiting;
-        self.timings.receiving = moved.receiving;
-        if let (Some(begun), Some(first)) = (begun, http.first_write()) {
-            self.timings.blocked = first.saturating_duration_since(begun);
-        }
-        let (sent, received) = http.take_bytes();
-        self.bytes_sent += sent;
-        self.bytes_received += received;
-        self.remote = http.remote();
-        self.tls_version = http.tls_version();
-        if let Some(head) = answer.head {
-            self.status = head.status;
-            self.headers = head.headers;
-            self.protocol = Some(if head.old { "HTTP/1.0" } else { "HTTP/1.1" });
-        }
-        self.body = answer.body;
-        self.taken = answer.taken;
-        self.error = answer.failure.map(|failure| NetError {
-            fault: failure.fault,
-            detail: format!("{} `{}` failed: {}", self.method, self.url, failure.why),
-        });
     }
 }
 

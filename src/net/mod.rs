@@ -22,6 +22,7 @@ pub mod cookies;
 pub mod decode;
 mod dial;
 mod dns;
+mod exchange;
 pub mod headers;
 pub mod http;
 mod http1;
