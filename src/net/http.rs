@@ -17,15 +17,16 @@ use ::http::header::{
     COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use ::http::{HeaderMap, HeaderValue, Method};
-use bytes::Bytes;
 use smallvec::SmallVec;
 use url::Url;
 
+use super::auth::Auth;
+use super::auth::aws::{self, Payload};
+use super::auth::digest::Challenges;
 use super::body::{Body, Outgoing};
 use super::connection::{Connection, Offer};
 use super::cookies::Jar;
 use super::dial::Dialer;
-use super::headers::Headers;
 use super::http1::{Answer, Http1, Message, Scratch, Terms};
 use super::intake::Intake;
 use super::pool::Pool;
@@ -34,7 +35,7 @@ use super::selection::Caller;
 use super::tape::Tape;
 use super::target::{self, Target, Targets};
 use super::tls::{Sessions, Tls, TlsRoots};
-use super::{Exchange, NetError, Timings};
+use super::{Exchange, NetError};
 use crate::fault::Fault;
 use crate::plan::HttpOptions;
 
@@ -142,14 +143,23 @@ pub struct Client {
     /// Whether the jar is another client's, who sees to it.
     is_jar_lent: bool,
     caller: Rc<Caller>,
+    /// What servers have challenged with, to be answered again.
+    challenges: RefCell<Challenges>,
 }
 
 impl Client {
     /// A client without connections and cookies, of no VU.
     #[must_use]
     pub fn new(network: Rc<Network>) -> Self {
-        let (pool, sessions) = (Pool::default(), Sessions::new());
-        Self { network, pool, sessions, jar: Rc::default(), is_jar_lent: false, caller: Rc::default() }
+        Self {
+            network,
+            pool: Pool::default(),
+            sessions: Sessions::new(),
+            jar: Rc::default(),
+            is_jar_lent: false,
+            caller: Rc::default(),
+            challenges: RefCell::default(),
+        }
     }
 
     /// The client of a VU (numbered from 1): its number and the run's seed decide which of several addresses it connects
@@ -237,7 +247,9 @@ impl Client {
             },
             request,
             same_origin: true,
+            has_answered: false,
         };
+        let mut redirects = 0;
         loop {
             let mut exchange = match &self.network.tape {
                 None => self.exchange(&mut hop).await,
@@ -246,12 +258,16 @@ impl Client {
             if exchange.headers.sets_cookies() {
                 self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
             }
+            if self.is_challenged(&mut hop, &exchange) {
+                exchanges.push(exchange);
+                continue;
+            }
             let location = redirect_of(&exchange).filter(|_| redirects_max > 0 && exchange.error.is_none());
             let Some(location) = location else {
                 exchanges.push(exchange);
                 return exchanges;
             };
-            let next = if exchanges.len() as u64 >= u64::from(redirects_max) {
+            let next = if redirects >= redirects_max {
                 let detail = format!("`{}` redirects once more after {redirects_max} redirects", exchange.url);
                 Err(NetError { fault: Fault::TOO_MANY_REDIRECTS, detail })
             } else {
@@ -264,6 +280,7 @@ impl Client {
                         None => target,
                     };
                     hop.redirect(exchange.status, target);
+                    redirects += 1;
                     exchanges.push(exchange);
                 }
                 Err(error) => {
@@ -448,10 +465,17 @@ impl Client {
         if let Some(value) = request.body.content_encoding() {
             headers.insert(CONTENT_ENCODING, value);
         }
-        if let Some((user, password)) = &request.auth {
-            headers.insert(AUTHORIZATION, target::basic(user, password));
-        } else if let Some(value) = target.authorization() {
-            headers.insert(AUTHORIZATION, value.clone());
+        let authorization = match &request.auth {
+            None | Some(Auth::Aws(_)) => target.authorization().cloned(),
+            Some(Auth::Basic { user, password }) => Some(target::basic(user, password)),
+            Some(Auth::Bearer(value)) => Some(value.clone()),
+            Some(Auth::Digest(credentials)) => {
+                let mut challenges = self.challenges.borrow_mut();
+                challenges.answer(target.origin(), credentials, &request.method, target.line())
+            }
+        };
+        if let Some(value) = authorization {
+            headers.insert(AUTHORIZATION, value);
         }
         for name in request.headers.keys() {
             // The length is the body's, and a form's type holds the boundary that its body uses.
@@ -477,7 +501,28 @@ impl Client {
         {
             headers.insert(COOKIE, value);
         }
+        // What is signed is the head as it goes out.
+        if let Some(Auth::Aws(key)) = &request.auth {
+            let payload = match &request.body {
+                Body::Empty => Payload::Bytes(&[]),
+                Body::Bytes(bytes) => Payload::Bytes(bytes),
+                _ => Payload::Streamed,
+            };
+            let path_and_query = (target.path(), target.query().unwrap_or_default());
+            aws::sign(key, &request.method, path_and_query, &mut headers, payload, jiff::Timestamp::now());
+        }
         headers
+    }
+
+    /// Whether a response challenges for a digest that can be given: then the request is made once more.
+    fn is_challenged(&self, hop: &mut Hop, exchange: &Exchange) -> bool {
+        let is_digest = matches!(hop.request.auth, Some(Auth::Digest(_)));
+        if exchange.status != 401 || !is_digest || hop.has_answered || exchange.error.is_some() {
+            return false;
+        }
+        // An answer to a fresh challenge that is refused as well is the end of it.
+        hop.has_answered = self.challenges.borrow_mut().learn(hop.request.url.origin(), &exchange.headers);
+        hop.has_answered
     }
 }
 
@@ -487,6 +532,8 @@ struct Hop {
     terms: Terms,
     /// Whether every hop so far went to the origin of the first.
     same_origin: bool,
+    /// Whether it answers a challenge that it has got itself.
+    has_answered: bool,
 }
 
 impl Hop {
@@ -527,55 +574,7 @@ impl Hop {
             }
         }
         request.url = target;
-    }
-}
-
-impl Exchange {
-    fn new(request: &Request) -> Self {
-        Self {
-            method: request.method.clone(),
-            url: request.url.clone(),
-            status: 0,
-            headers: Headers::default(),
-            body: Bytes::new(),
-            taken: None,
-            timings: Timings::default(),
-            reused: false,
-            bytes_sent: 0,
-            bytes_received: 0,
-            remote: None,
-            protocol: None,
-            tls_version: None,
-            error: None,
-        }
-    }
-
-    /// Enters what came of the request. `begun` is when it began to wait for its connection, where it had to.
-    fn enter(&mut self, http: &Http1, answer: Answer, begun: Option<Instant>) {
-        let ended = answer.failure.is_some().then(Instant::now);
-        let moved = http.moved(ended);
-        self.timings.sending = moved.sending;
-        self.timings.waiting = moved.waiting;
-        self.timings.receiving = moved.receiving;
-        if let (Some(begun), Some(first)) = (begun, http.first_write()) {
-            self.timings.blocked = first.saturating_duration_since(begun);
-        }
-        let (sent, received) = http.take_bytes();
-        self.bytes_sent += sent;
-        self.bytes_received += received;
-        self.remote = http.remote();
-        self.tls_version = http.tls_version();
-        if let Some(head) = answer.head {
-            self.status = head.status;
-            self.headers = head.headers;
-            self.protocol = Some(if head.old { "HTTP/1.0" } else { "HTTP/1.1" });
-        }
-        self.body = answer.body;
-        self.taken = answer.taken;
-        self.error = answer.failure.map(|failure| NetError {
-            fault: failure.fault,
-            detail: format!("{} `{}` failed: {}", self.method, self.url, failure.why),
-        });
+        self.has_answered = false;
     }
 }
 

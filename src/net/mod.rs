@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::fault::Fault;
 
 mod alarm;
+pub mod auth;
 pub mod body;
 pub mod charset;
 mod classify;
@@ -21,6 +22,7 @@ pub mod cookies;
 pub mod decode;
 mod dial;
 mod dns;
+mod exchange;
 pub mod generated;
 pub mod headers;
 pub mod http;

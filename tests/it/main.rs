@@ -17,6 +17,7 @@ mod examples;
 mod export;
 mod failures;
 mod harness;
+mod httpbin;
 mod journeys;
 mod lifecycle;
 mod names;

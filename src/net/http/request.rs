@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, Method};
 
+use crate::net::auth::Auth;
 use crate::net::body::Body;
 use crate::net::intake::{Algorithm, Intake};
 use crate::net::target::Target;
@@ -31,8 +32,8 @@ pub struct Request {
     pub redirects: Option<u32>,
     /// The version of HTTP; none: the run's default.
     pub version: Option<HttpVersion>,
-    /// User and password for basic authentication.
-    pub auth: Option<(String, String)>,
+    /// How it says who it is.
+    pub auth: Option<Auth>,
     /// What becomes of the response's body; none: it is kept or discarded by the run's default.
     pub intake: Option<Intake>,
     /// The digest to make of the body.

@@ -16,6 +16,7 @@ use super::http::{Client, Network, Request};
 use super::tls::TlsRoots;
 use crate::plan::{HttpOptions, HttpVersion};
 
+mod auth;
 mod clients;
 mod failures;
 mod http2;

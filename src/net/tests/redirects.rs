@@ -4,6 +4,7 @@ use ::http::{HeaderValue, Method};
 
 use super::*;
 use crate::fault::Fault;
+use crate::net::auth::Auth;
 use crate::net::body::Body;
 
 #[tokio::test]
@@ -55,7 +56,7 @@ async fn credentials_stay_with_their_origin() {
     .await;
     let client = client();
     let mut message = request(&client, Method::GET, &server.url("/same"));
-    message.auth = Some(("u".into(), "p".into()));
+    message.auth = Some(Auth::basic("u", "p"));
     message.cookies = vec![("once".into(), "1".into())];
     message.headers.insert("host", HeaderValue::from_static("shop.test"));
     assert_eq!(send(&client, message.clone()).await.len(), 3);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::fault::Fault;
+use crate::net::auth::Auth;
 use crate::net::body::{Body, Multipart};
 use crate::net::intake::{Algorithm, Intake};
 use crate::net::save::Destination;
@@ -358,7 +359,7 @@ async fn basic_auth_comes_from_the_request_or_the_url() {
     let exchange = get_ok(&client, &in_url).await;
     assert_eq!(exchange.url.as_str(), server.url("/"), "no credential in what is shown");
     let mut message = request(&client, Method::GET, &in_url);
-    message.auth = Some(("Aladdin".into(), "open sesame".into()));
+    message.auth = Some(Auth::basic("Aladdin", "open sesame"));
     send(&client, message).await;
     let sent: Vec<_> = server.arrived().iter().map(|a| a.header("Authorization").unwrap().to_owned()).collect();
     assert_eq!(sent, ["Basic dTpw", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]);

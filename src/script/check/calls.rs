@@ -304,6 +304,8 @@ impl Walker<'_> {
             Type::Timings => documented_members("timings"),
             Type::Client => documented_members("client"),
             Type::Metric => documented_members("metric"),
+            Type::Selection => documented_members("selection"),
+            Type::XmlNode => documented_members("xmlnode"),
             _ => return None,
         };
         (!documented.is_empty()).then(|| format!("there are {}", listed(&documented).replace(" or `", " and `")))
@@ -439,6 +441,8 @@ fn signatures_of_method(name: &str, owner: Type) -> Vec<String> {
     let prefix = match owner {
         Type::Response => "response",
         Type::Headers => "headers",
+        Type::Selection => "selection",
+        Type::XmlNode => "xmlnode",
         Type::Client => "client",
         Type::CsvTable | Type::LineTable | Type::JsonTable => "table",
         Type::Metric => "metric",

@@ -7,9 +7,11 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
+use crate::script::modules::html::selection::Selection;
 use crate::script::modules::http::{Headers, HttpBody, HttpClient, Phases, Response};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
+use crate::script::modules::xml::XmlNode;
 
 /// The type of a value, as far as it is evident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,10 @@ pub enum Type {
     Headers,
     /// The phases of a response.
     Timings,
+    /// Elements of a page.
+    Selection,
+    /// An XML document, or an element of one.
+    XmlNode,
     /// What `http::form` and the like make.
     Body,
     /// What `http::client` makes.
@@ -85,6 +91,8 @@ impl Type {
             Self::Response => TypeId::of::<Response>(),
             Self::Headers => TypeId::of::<Headers>(),
             Self::Timings => TypeId::of::<Phases>(),
+            Self::Selection => TypeId::of::<Selection>(),
+            Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
             Self::Client => TypeId::of::<HttpClient>(),
             Self::Vu => TypeId::of::<VuHandle>(),
@@ -114,6 +122,8 @@ impl Type {
             Self::Response => "a response",
             Self::Headers => "`headers`",
             Self::Timings => "`timings`",
+            Self::Selection => "a selection",
+            Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
             Self::Client => "a client",
             Self::Vu => "a virtual user",
@@ -132,6 +142,8 @@ impl Type {
                 | Self::Response
                 | Self::Headers
                 | Self::Timings
+                | Self::Selection
+                | Self::XmlNode
                 | Self::Body
                 | Self::Client
                 | Self::Vu
@@ -161,7 +173,10 @@ impl Type {
         match (self, name) {
             (Self::Row, _) => Self::Text,
             (Self::Timings, _) => Self::Float,
-            (Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array, "len") => Self::Int,
+            (
+                Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array | Self::Selection,
+                "len",
+            ) => Self::Int,
             (Self::Response, name) => lookup(RESPONSE, name),
             (Self::Vu, "id" | "iteration" | "iteration_in_scenario") => Self::Int,
             (Self::Vu, "scenario") | (Self::Metric, "name") | (Self::Client, "base_url") => Self::Text,
@@ -175,7 +190,25 @@ impl Type {
         match (self, name) {
             (Self::CsvTable, "row" | "next" | "random" | "unique") => Self::Row,
             (Self::LineTable, "row" | "next" | "random" | "unique") => Self::Text,
-            (Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array, "len") => Self::Int,
+            (
+                Self::CsvTable | Self::LineTable | Self::JsonTable | Self::Text | Self::Array | Self::Selection,
+                "len",
+            ) => Self::Int,
+            (Self::Response, "xml") => Self::XmlNode,
+            (Self::XmlNode, "name" | "text") => Self::Text,
+            (Self::XmlNode, "find_all" | "children") => Self::Array,
+            (Self::XmlNode, "attrs") => Self::Map,
+            (Self::Response, "html")
+            | (
+                Self::Selection,
+                "select" | "filter" | "closest" | "parent" | "children" | "siblings" | "next" | "previous" | "first"
+                | "last" | "at",
+            ) => Self::Selection,
+            (Self::Response, "submit_form" | "follow_link") => Self::Response,
+            (Self::Selection, "text" | "html") => Self::Text,
+            (Self::Selection, "attrs" | "fields") => Self::Map,
+            (Self::Selection, "texts" | "to_array") => Self::Array,
+            (Self::Selection, "matches" | "is_empty") => Self::Bool,
             (Self::Headers | Self::Text | Self::Array | Self::Map | Self::Row, "contains")
             | (Self::Text, "starts_with" | "ends_with" | "is_empty") => Self::Bool,
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
@@ -194,6 +227,7 @@ impl Type {
         match self {
             Self::CsvTable => Self::Row,
             Self::LineTable | Self::Row => Self::Text,
+            Self::Selection => Self::Selection,
             _ => Self::Unknown,
         }
     }
@@ -248,7 +282,13 @@ const RESULTS: &[(&str, Type)] = &[
     ("data::csv", Type::CsvTable),
     ("data::json", Type::JsonTable),
     ("data::lines", Type::LineTable),
+    ("html::parse", Type::Selection),
+    ("html::tags", Type::Array),
+    ("html::resources", Type::Array),
     ("json::stringify", Type::Text),
+    ("jwt::sign", Type::Text),
+    ("jwt::decode", Type::Map),
+    ("jwt::verify", Type::Map),
     ("metrics::counter", Type::Metric),
     ("metrics::gauge", Type::Metric),
     ("metrics::rate", Type::Metric),
@@ -280,6 +320,7 @@ const RESULTS: &[(&str, Type)] = &[
     ("crypto::uuid", Type::Text),
     ("crypto::hex_encode", Type::Text),
     ("crypto::base64_encode", Type::Text),
+    ("xml::parse", Type::XmlNode),
 ];
 
 fn lookup(table: &[(&str, Type)], name: &str) -> Type {

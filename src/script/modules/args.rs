@@ -121,7 +121,11 @@ fn expect(value: Dynamic, types: &str, parameter: &str) -> HostResult<Dynamic> {
     Err(host_error(format!("`{parameter}` must be {}, found {}", with_article(types), described(&value))))
 }
 
-fn options(given: Dynamic, mut defaults: Map, function: &str) -> HostResult<Map> {
+/// Settings with what they are by default, for functions written in Rust too.
+///
+/// # Errors
+/// When `given` is no map, or has a setting that is unknown or of another type than its default.
+pub fn options(given: Dynamic, mut defaults: Map, function: &str) -> HostResult<Map> {
     let given = match given.flatten().try_cast_result::<Map>() {
         Ok(given) => given,
         Err(other) => {

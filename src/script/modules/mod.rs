@@ -27,6 +27,7 @@ pub mod global;
 pub mod html;
 pub mod http;
 pub mod json;
+pub mod jwt;
 pub mod metrics;
 pub mod parallel;
 pub mod pause;
@@ -37,6 +38,7 @@ mod tests;
 pub mod time;
 pub mod url;
 pub mod vu;
+pub mod xml;
 
 /// What a host function returns: its value, or the error that its script sees.
 pub type HostResult<T> = Result<T, Box<EvalAltResult>>;
@@ -107,10 +109,12 @@ pub const TABLE: &[HostModule] = &[
     fake::MODULE,
     html::MODULE,
     json::MODULE,
+    jwt::MODULE,
     random::MODULE,
     regex::MODULE,
     time::MODULE,
     url::MODULE,
+    xml::MODULE,
 ];
 
 /// Adds a function to a module: [`FuncRegistration`] with two differences.

@@ -146,8 +146,8 @@ impl Tracer {
     #[must_use]
     pub fn before(request: &Request, client: &Client) -> Box<(Vec<(String, String)>, Excerpt)> {
         let mut headers = shown_headers(&request.headers);
-        if request.auth.is_some() && !request.headers.contains_key("authorization") {
-            headers.push(("authorization".into(), format!("Basic {}", redact::MASK)));
+        if let Some(auth) = request.auth.as_ref().filter(|_| !request.headers.contains_key("authorization")) {
+            headers.push(("authorization".into(), format!("{} {}", auth.scheme(), redact::MASK)));
         }
         if !request.headers.contains_key("cookie") {
             let jar = client.cookies().borrow();

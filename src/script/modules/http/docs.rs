@@ -13,7 +13,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth`, `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[
             ("url", "An absolute `http` or `https` URL."),
             ("params", "A map; see \"Parameters of a request\"."),
@@ -376,6 +376,40 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[("pattern", "a regular expression, as the functions of `regex` take it")],
         errors: "When the pattern is not a regular expression, or the body can't be decompressed.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/login`);\n    assert_eq(page.find_all(\"<input[^>]* name=\\\"(\\\\w+)\\\"\").contains(\"password\"), true);\n    assert_eq(page.find_all(\"no such thing\"), []);\n}",
+    },
+    FunctionDoc {
+        signature: "response.html() -> Selection",
+        summary: "The body as an HTML page, parsed at the first look and kept; see `html` for what can be done with it.",
+        parameters: &[],
+        errors: "When it is too large to be a page (see `html::parse`), or can't be decompressed",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/login`).html();\n    assert_eq(page.select(\"form input[name=user]\").len, 1);\n    assert_eq(page.select(\"form\").fields().csrf_token.len, 16);\n}",
+    },
+    FunctionDoc {
+        signature: "response.xml() -> XmlNode",
+        summary: "The body as an XML document, parsed at the first look and kept; see `xml` for what can be done with it.",
+        parameters: &[],
+        errors: "When it is not XML, or beyond the bounds of `xml::parse`.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/item/1`);\n    // A feed would give `res.xml().get(\"//item[1]/title\")`.\n    assert_error(|| res.xml(), \"is not XML\");\n}",
+    },
+    FunctionDoc {
+        signature: "response.submit_form() -> response, response.submit_form(options) -> response",
+        summary: "Sends a form of the page as a browser does: its method, address and encoding, hidden fields, boxes and options as they stand, with what is filled in. The page is sent as `Referer`.",
+        parameters: &[(
+            "options",
+            "a map, all of it optional: `selector` (which form, `form`), `fields` (names to what is filled in: a text, an array for several, `true` or `false` for a box, `http::file(...)` for a file, `()` to leave the field out), `extra` (fields that the page's scripts would add, sent as they are), `submit` (a selector of the button that is pressed; the first one), `params` (of the request, as `http::post` takes them)",
+        )],
+        errors: "When there is no such form or button; when the form has no such field, or the field no such value",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/login`);\n    let home = page.submit_form(#{ fields: #{ user: \"user1\", password: \"secret\" } });\n    assert_eq(home.url, `${BASE}/account`);\n    assert_error(|| page.submit_form(#{ fields: #{ usr: \"user1\" } }), \"did you mean `user`?\");\n    assert_error(|| page.submit_form(#{ selector: \"form#other\" }), \"has no form `form#other`\");\n}",
+    },
+    FunctionDoc {
+        signature: "response.follow_link(options) -> response",
+        summary: "Goes where a link of the page leads, as a click does. The page is sent as `Referer`.",
+        parameters: &[(
+            "options",
+            "a map: `selector` (which link; by default any), `text` (the first of these that says so), `params` (of the request, as `http::get` takes them)",
+        )],
+        errors: "When there is no such link, or it leads to no page",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let page = http::get(`${BASE}/products`);\n    assert_eq(page.follow_link(#{ text: \"Next\" }).url, `${BASE}/products?page=2`);\n    assert_eq(page.follow_link(#{ selector: \"nav a[href='/cart']\" }).url.ends_with(\"/cart\"), true);\n    assert_error(|| page.follow_link(#{ text: \"Nowhere\" }), \"that says `Nowhere`\");\n}",
     },
     FunctionDoc {
         signature: "response.timings -> Timings",

@@ -42,7 +42,11 @@ pub fn multipart(host: &HostContext, fields: &Dynamic) -> ScriptResult<HttpBody>
     Ok(HttpBody(Rc::new(BodyKind::Multipart(Rc::new(form)))))
 }
 
-fn field(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
+/// Adds a field to a form, or several of one name.
+///
+/// # Errors
+/// When a form can't hold the value.
+pub fn field(form: &mut Multipart, name: &str, value: &Dynamic) -> ScriptResult<()> {
     match value.read_lock::<Array>() {
         Some(values) => values.iter().try_for_each(|value| part(form, name, value, None, None)),
         None => part(form, name, value, None, None),

@@ -27,11 +27,13 @@ use crate::script::error::host_error;
 use crate::script::series::{Occasion, RequestKey, method_number};
 use crate::script::tracer::Tracer;
 
+mod auth;
 mod caches;
 pub mod client;
 mod client_docs;
 mod docs;
 mod form;
+mod pages;
 mod request;
 mod response;
 mod retries;
@@ -57,6 +59,7 @@ type ScriptResult<T> = Result<T, Box<EvalAltResult>>;
 fn register(engine: &mut Engine, context: &HostContext) {
     engine.register_type_with_name::<HttpBody>("HttpBody");
     response::register(engine);
+    pages::register(engine, context);
     let mut module = Module::new();
     verbs::register(engine, &mut module, context);
     define(&mut module, "form", |fields: Map| request::form(&fields));
@@ -110,6 +113,7 @@ fn send(
         bridge::wait(Box::pin(retries::make_again(host.clone(), host.vu(), prepared)))
     };
     let response = made.map_err(|error| error.into_script_error("make a request"))?;
+    response.is_made_by(client);
     if throw { thrown(response) } else { Ok(response) }
 }
 
@@ -154,10 +158,9 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
     let hops = exchanges.len();
     let mut held = true;
     for (hop, exchange) in exchanges.iter().enumerate() {
-        // A redirect on the way is no failure, whatever statuses are expected at its end.
+        // A redirect or a challenge on the way is no failure, whatever statuses are expected at its end.
         let last = hop + 1 == hops;
-        held = exchange.error.is_none()
-            && (!last && (300..400).contains(&exchange.status) || expected.holds(exchange.status));
+        held = exchange.error.is_none() && (!last || expected.holds(exchange.status));
         let ago = exchanges[hop + 1..].iter().map(|later| later.timings.blocked + later.timings.duration()).sum();
         let occasion = Occasion { vu: &vu, number, hop: hop as u32, traced, ago };
         record(&host, occasion, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
@@ -167,7 +170,9 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         tracer.requested(vu.id, *before, &name, held, &exchanges, max_body);
     }
     let exchange = exchanges.pop().expect("a request makes at least one exchange");
-    Response::new(exchange, hops - 1, held, echo, max_body)
+    // What came before was redirects, and challenges that were answered.
+    let redirects = exchanges.iter().filter(|before| before.status != 401).count();
+    Response::new(exchange, redirects, held, echo, max_body)
 }
 
 fn record(
@@ -312,7 +317,7 @@ fn run_batch(host: &HostContext, client: Option<&HttpClient>, requests: Vec<Prep
         responses
     };
     let responses = bridge::wait(Box::pin(all)).map_err(|error| error.into_script_error("make a request"))?;
-    let responses = responses.into_iter().map(|(_, response)| response);
+    let responses = responses.into_iter().map(|(_, response)| response).inspect(|response| response.is_made_by(client));
     if throw { responses.map(thrown).collect() } else { Ok(responses.collect()) }
 }
 

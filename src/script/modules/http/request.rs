@@ -235,7 +235,7 @@ pub(super) fn apply(
                 prepared.request.version = Some(named.ok_or_else(wanted)?);
             }
             "expected" => prepared.expected = expected(&value)?,
-            "auth" => prepared.request.auth = Some(auth(&value)?),
+            "auth" => prepared.request.auth = Some(super::auth::auth(&value)?),
             "compression" => prepared.compression = transfer::codings(&value)?,
             "chunked" | "expect_continue" | "bandwidth" | "response" | "discard_body" | "max_body" | "save_to"
             | "digest" => {
@@ -308,20 +308,6 @@ fn headers(map: &Map, headers: &mut HeaderMap) -> ScriptResult<()> {
         }
     }
     Ok(())
-}
-
-fn auth(value: &Dynamic) -> ScriptResult<(String, String)> {
-    if let Some(text) = value.read_lock::<ImmutableString>()
-        && let Some((user, password)) = text.split_once(':')
-    {
-        return Ok((user.to_owned(), password.to_owned()));
-    }
-    if let Some(map) = value.read_lock::<Map>()
-        && let (Some(user), Some(password)) = (map.get("user"), map.get("password"))
-    {
-        return Ok((user.to_string(), password.to_string()));
-    }
-    Err(host_error("`auth` must be `#{ user: \"...\", password: \"...\" }` or the text `user:password`"))
 }
 
 fn expected(value: &Dynamic) -> ScriptResult<Expected> {

@@ -7,12 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
+use super::client::HttpClient;
 use crate::net::{Exchange, charset, decode};
 use crate::script::bridge;
 use crate::script::error::host_error;
 use crate::script::lazy_json::LazyJson;
+use crate::script::modules::html::page::{Page, PageError};
+use crate::script::modules::html::selection::Selection;
 use crate::script::modules::json::JsonPaths;
 use crate::script::modules::regex::Patterns;
+use crate::script::modules::xml::XmlNode;
+use crate::script::modules::xml::tree::{Tree, XmlError};
 
 /// What a script may ask about the request that was made.
 #[derive(Debug)]
@@ -23,7 +28,6 @@ pub struct RequestEcho {
     pub headers: ::http::HeaderMap,
 }
 
-#[derive(Debug)]
 struct Inner {
     exchange: Exchange,
     redirects: usize,
@@ -33,11 +37,15 @@ struct Inner {
     decoded: OnceCell<Result<Bytes, String>>,
     text: OnceCell<ImmutableString>,
     json: OnceCell<LazyJson>,
+    page: OnceCell<Result<Selection, PageError>>,
+    xml: OnceCell<Result<XmlNode, XmlError>>,
+    /// Whose request it was; none for the global functions.
+    client: OnceCell<HttpClient>,
     attempts: Cell<u32>,
 }
 
 /// A response; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Response(Rc<Inner>);
 
 /// A response's headers: looked up without regard to case.
@@ -61,6 +69,9 @@ impl Response {
             decoded: OnceCell::new(),
             text: OnceCell::new(),
             json: OnceCell::new(),
+            page: OnceCell::new(),
+            xml: OnceCell::new(),
+            client: OnceCell::new(),
             attempts: Cell::new(1),
         }))
     }
@@ -70,6 +81,19 @@ impl Response {
     pub fn after(self, attempts: u32) -> Self {
         self.0.attempts.set(attempts);
         self
+    }
+
+    /// Takes note of the client whose request it was: forms and links of it are followed by the same.
+    pub fn is_made_by(&self, client: Option<&HttpClient>) {
+        if let Some(client) = client {
+            self.0.client.get_or_init(|| client.clone());
+        }
+    }
+
+    /// The client whose request it was; none for the global functions.
+    #[must_use]
+    pub fn client(&self) -> Option<&HttpClient> {
+        self.0.client.get()
     }
 
     /// The exchange.
@@ -133,18 +157,40 @@ impl Response {
         Ok(self.0.json.get_or_init(|| LazyJson::new(body.slice(start..))))
     }
 
-    fn json_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
+    /// The body as a page, parsed once.
+    ///
+    /// # Errors
+    /// When it can't be decompressed, or is too large for a page.
+    pub fn html(&self) -> Result<Selection, Box<EvalAltResult>> {
+        let text = self.text()?;
+        let page = self
+            .0
+            .page
+            .get_or_init(|| bridge::on_worker_stack(|| Page::parse(&text)).map(|page| Selection::whole(Rc::new(page))));
+        page.clone().map_err(|error| self.body_error(&error))
+    }
+
+    fn xml(&self) -> Result<XmlNode, Box<EvalAltResult>> {
+        let text = self.text()?;
+        let document = self
+            .0
+            .xml
+            .get_or_init(|| bridge::on_worker_stack(|| Tree::parse(&text)).map(|tree| XmlNode::whole(Rc::new(tree))));
+        document.clone().map_err(|error| self.body_error(&error))
+    }
+
+    fn body_error(&self, error: &dyn std::fmt::Display) -> Box<EvalAltResult> {
         let exchange = self.exchange();
         host_error(format!("the body of {} {} (status {}) {error}", exchange.method, exchange.url, exchange.status))
     }
 
     fn json(&self) -> Result<Dynamic, Box<EvalAltResult>> {
         let json = self.lazy_json()?;
-        bridge::on_worker_stack(|| json.value()).map_err(|error| self.json_error(&error))
+        bridge::on_worker_stack(|| json.value()).map_err(|error| self.body_error(&error))
     }
 
     fn json_at(&self, paths: &JsonPaths, path: &str) -> Result<Dynamic, Box<EvalAltResult>> {
-        paths.find(self.lazy_json()?, path, |error| self.json_error(&error))
+        paths.find(self.lazy_json()?, path, |error| self.body_error(&error))
     }
 
     fn size(&self) -> i64 {
@@ -283,6 +329,7 @@ pub fn register(engine: &mut Engine) {
     let paths = JsonPaths::default();
     engine.register_fn("json", |r: &mut Response| r.json());
     engine.register_fn("json", move |r: &mut Response, path: ImmutableString| r.json_at(&paths, &path));
+    engine.register_fn("xml", |r: &mut Response| r.xml());
     engine.register_fn("decode", |r: &mut Response, charset: ImmutableString| r.text_in(&charset));
     let patterns = Patterns::default();
     let all = patterns.clone();

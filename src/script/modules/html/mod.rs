@@ -1,17 +1,26 @@
-//! `html`: what journeys look for in pages: tags with their attributes, and what a browser would load with a page.
+//! `html`: what journeys look for in pages.
 //!
-//! A page is taken apart into tags as browsers do it, comments and the insides of scripts left out; no tree is built of
-//! them. That happens on the worker's stack, and each call does it anew: journeys ask a page once or twice.
+//! `html::parse`, and `res.html()`, make a tree of a page ([`page`]), in which CSS selectors find elements ([`selection`])
+//! and forms are filled in ([`form`]). Functions that want tags alone, and what a browser would load with a page, need no
+//! tree: they take the page apart as browsers do it, comments and the insides of scripts left out, at a fraction of the
+//! cost. All of it happens on the worker's stack.
+
+use std::rc::Rc;
 
 use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use rustc_hash::FxHashSet;
 use url::Url;
 
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{HostModule, HostResult, define, publish};
 use crate::script::bridge;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
+
+mod docs;
+pub mod form;
+pub mod page;
+pub mod selection;
 
 /// The most tags or resources that one call gives.
 const FOUND_MAX: usize = 10_000;
@@ -20,42 +29,9 @@ const FOUND_MAX: usize = 10_000;
 pub const MODULE: HostModule = HostModule {
     name: "html",
     summary: "What is in a page: tags with their attributes, and what a browser loads with it.",
-    docs: DOCS,
+    docs: docs::DOCS,
     register,
 };
-
-const DOCS: &[FunctionDoc] = &[
-    FunctionDoc {
-        signature: "html::tags(html, name) -> array",
-        summary: "The attributes of each tag of a name, in order: maps from names in lower case to values, entities decoded.",
-        parameters: &[
-            ("html", "a text, such as a response's body; comments and what is in scripts do not count"),
-            ("name", "the tag's name, such as `a`, `input` or `meta`"),
-        ],
-        errors: "",
-        example: "
-            let page = \"<a href='/one?a=1&amp;b=2'>1</a> <!-- <a href='/no'> --> <A HREF=/two>2</A>\";
-            let links = html::tags(page, \"a\");
-            assert_eq(links.len, 2);
-            assert_eq(links[0].href, \"/one?a=1&b=2\");
-            assert_eq(links[1].href, \"/two\");
-        ",
-    },
-    FunctionDoc {
-        signature: "html::resources(html, url) -> array",
-        summary: "What a browser loads with a page, each once and in order, as maps of `url` (absolute, without fragment) and `kind`: `css`, `js`, `image`, `font` or `other`. It follows `<base>`; fonts and pictures named in style sheets, frames, and what scripts load are not known to it.",
-        parameters: &[("html", "the page's text"), ("url", "where it came from: `response.url`")],
-        errors: "when the URL is none",
-        example: "
-            let page = `<link rel=\"stylesheet\" href=\"/a.css\"><script src=\"b.js\"></script><img src=\"//cdn.test/c.png\">`;
-            let found = html::resources(page, \"http://shop.test/list/\");
-            assert_eq(found.map(|resource| resource.url),
-                [\"http://shop.test/a.css\", \"http://shop.test/list/b.js\", \"http://cdn.test/c.png\"]);
-            assert_eq(found.map(|resource| resource.kind), [\"css\", \"js\", \"image\"]);
-            assert_error(|| html::resources(page, \"shop.test\"), \"shop.test\");
-        ",
-    },
-];
 
 fn register(engine: &mut Engine, context: &HostContext) {
     let mut module = Module::new();
@@ -66,6 +42,12 @@ fn register(engine: &mut Engine, context: &HostContext) {
         let page = Url::parse(&url).map_err(|error| host_error(format!("`html::resources`: `{url}`: {error}")))?;
         let found = bridge::on_worker_stack(|| resources(&html, page));
         Ok(found.into_iter().map(Resource::into_value).collect())
+    });
+    selection::register(engine, &selection::Selectors::default());
+    define(&mut module, "parse", |html: ImmutableString| -> HostResult<selection::Selection> {
+        let page = bridge::on_worker_stack(|| page::Page::parse(&html));
+        let page = page.map_err(|error| host_error(format!("`html::parse`: the text {error}")))?;
+        Ok(selection::Selection::whole(Rc::new(page)))
     });
     publish(engine, context, MODULE.name, module);
 }
