@@ -2,9 +2,9 @@
 //! saturation, for a constant, a bimodal and a heavy-tailed distribution.
 //!
 //! `cargo bench --bench latency`, on a machine that has nothing else to do. It finds out first how many requests a second
-//! the machine can make (server and loadr together), then starts a third of that at even distances. Not by a number of
-//! VUs: equal delays make closed load march in step, hundreds of requests at one moment and then none, and at that moment
-//! the machine is as busy as at saturation. Exits with 1 when a figure is off.
+//! the machine can make (server and loadr together) with these delays and this kind of load, then starts a third of that at
+//! even distances. Not by a number of VUs: equal delays make closed load march in step, hundreds of requests at one moment
+//! and then none, and at that moment the machine is as busy as at saturation. Exits with 1 when a figure is off.
 
 #[path = "../tests/known/mod.rs"]
 mod known;
@@ -19,8 +19,23 @@ const OFF_SHARE: f64 = 0.01;
 const OFF_MS: f64 = 0.5;
 /// How long the load rises.
 const RAMP: &str = "3s";
+/// More iterations a second than any machine can make, ...
+const BEYOND: u32 = 200_000;
+/// ... by as many VUs as keep it busy whatever the delays.
+const VUS: u32 = 2_000;
 /// How long each distribution is measured.
 const DURATION: &str = "10s";
+
+/// How many requests a second are made at most, started by a schedule that is far beyond it.
+fn saturation(delays: Delays) -> f64 {
+    let server = Server::start(delays);
+    let scenario = json!({
+        "executor": "constant-arrival-rate", "rate": BEYOND, "duration": "5s", "late": "drop",
+        "pre_allocated_vus": VUS, "max_vus": VUS,
+    });
+    let report = run(server.address, &json!({ "scenarios": { "beyond": scenario }, "threads": 1 }));
+    server.stop().len() as f64 / report.run.duration_s
+}
 
 #[expect(clippy::print_stdout, reason = "a bench is run to be read")]
 fn main() -> ExitCode {
@@ -28,15 +43,12 @@ fn main() -> ExitCode {
     if std::env::args().any(|arg| arg == "--test") {
         return ExitCode::SUCCESS;
     }
-    let server = Server::start(Delays::Constant(0.0));
-    let saturated = run(server.address, &json!({ "vus": 50, "duration": "3s", "threads": 1 }));
-    let requests = server.stop().len();
-    let per_s = requests as f64 / saturated.run.duration_s;
-    println!("saturation: {per_s:.0} requests/s; each distribution at a third of that for {DURATION}\n");
     println!("{:<34} {:>9} {:>5} {:>11} {:>11} {:>9}", "delays (ms)", "requests", "p", "server", "reported", "off");
     let mut off = false;
     for delays in [Delays::Constant(20.0), Delays::Bimodal(10.0, 80.0, 0.3), Delays::HeavyTail(5.0, 1.5)] {
-        let rate = (per_s / 3.0).floor().max(1.0);
+        let saturated = saturation(delays);
+        println!("saturation with {delays:?}: {saturated:.0} requests/s");
+        let rate = (saturated / 3.0).floor().max(1.0);
         // Twice what is under way on average; beyond that VUs are added.
         let vus = (rate * delays.mean().as_secs_f64() * 2.0).ceil();
         let server = Server::start(delays);

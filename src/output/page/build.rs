@@ -147,18 +147,9 @@ fn of_report(report: &Report, model: &Model, detail: &Detail) -> (Vec<PageReques
             .and_then(|row| row.columns.as_ref())
             .map(|all| arrays::request_series(&Shown::at_most(all, columns), report.run.duration_s));
         PageRequest {
-            name: summary.name.clone(),
-            method: summary.method.clone(),
-            count: summary.count,
-            failed: summary.failed,
-            rate: Some(Figure(summary.rate)),
-            bytes_sent: summary.bytes_sent,
-            bytes_received: summary.bytes_received,
-            // Zeros would look like very fast ones.
-            duration: (summary.duration.max > 0.0).then_some(summary.duration),
-            statuses: summary.statuses.clone(),
             series,
             distribution: row.and_then(|row| arrays::request_distribution(&Fine::of(&row.latency))),
+            ..PageRequest::of(summary)
         }
     });
     (requests.collect(), report.requests.len().saturating_sub(detail.requests))

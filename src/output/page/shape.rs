@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::report::advice::{Advice, Knee};
 use crate::report::{
-    CheckSummary, ErrorSummary, GeneratorLimit, Mark, RunInfo, StageSummary, SteadySummary, TrendStats,
+    CheckSummary, ErrorSummary, GeneratorLimit, Mark, RequestSummary, RunInfo, StageSummary, SteadySummary, TrendStats,
 };
 
 /// The value of the document's `schema`.
@@ -276,6 +276,26 @@ pub(super) struct PageRequest {
     pub statuses: BTreeMap<String, u64>,
     pub series: Option<RequestSeries>,
     pub distribution: Option<Distribution>,
+}
+
+impl PageRequest {
+    /// A row of a report, without what it was over time.
+    pub fn of(summary: &RequestSummary) -> Self {
+        Self {
+            name: summary.name.clone(),
+            method: summary.method.clone(),
+            count: summary.count,
+            failed: summary.failed,
+            rate: Some(Figure(summary.rate)),
+            bytes_sent: summary.bytes_sent,
+            bytes_received: summary.bytes_received,
+            // Zeros would look like very fast ones.
+            duration: (summary.duration.max > 0.0).then_some(summary.duration),
+            statuses: summary.statuses.clone(),
+            series: None,
+            distribution: None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -23,19 +23,7 @@ pub(super) fn document(report: &Report) -> Document {
     let interval_s = report.series.interval_s.max(1).saturating_mul(u32::try_from(factor).unwrap_or(u32::MAX));
     let begins = columns.len().saturating_sub(1) as f64 * f64::from(interval_s);
     let lasts = (report.run.duration_s - begins).min(f64::from(interval_s));
-    let requests = report.requests.iter().take(REQUESTS).map(|summary| PageRequest {
-        name: summary.name.clone(),
-        method: summary.method.clone(),
-        count: summary.count,
-        failed: summary.failed,
-        rate: Some(Figure(summary.rate)),
-        bytes_sent: summary.bytes_sent,
-        bytes_received: summary.bytes_received,
-        duration: (summary.duration.max > 0.0).then_some(summary.duration),
-        statuses: summary.statuses.clone(),
-        series: None,
-        distribution: None,
-    });
+    let requests = report.requests.iter().take(REQUESTS).map(PageRequest::of);
     let events = report.series.events.iter().map(|change| {
         let scenario = change.scenario.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
         PageEvent {

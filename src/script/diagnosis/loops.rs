@@ -43,6 +43,8 @@ pub fn unseen(engine: &Engine, sources: &Sources) -> Vec<Place> {
         // Who is in a loop without end does not come back to the one around it.
         let around: Vec<_> = found.iter().flat_map(|(_, outer)| outer.iter().copied()).collect();
         found.retain(|(position, _)| !around.contains(position));
+        // Rhai keeps functions in no order.
+        found.sort_by_key(|(position, _)| *position);
         places.extend(found.into_iter().map(|(position, _)| Place::new(&name, position)));
     }
     places
