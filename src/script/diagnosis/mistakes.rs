@@ -5,6 +5,7 @@ use rhai::{EvalAltResult, Position};
 use super::evidence::type_words;
 use super::expression::{self, Found, Origin};
 use super::{Called, Surroundings};
+use crate::script::error::Vocabulary;
 use crate::script::modules::TABLE;
 use crate::units;
 
@@ -142,8 +143,7 @@ pub(super) fn of_error(leaf: &EvalAltResult, found: Option<&Found>, around: &Sur
             if is_method(property, around) {
                 return Some(format!("`{property}` is a method: `{property}(..)`"));
             }
-            let near = units::nearest(property, around.vocabulary.properties.iter().map(String::as_str));
-            match near {
+            match near_property(text.split('\'').nth(3)?, property, around.vocabulary) {
                 Some(_) => None,
                 None => members(text.split('\'').nth(3)?).or_else(|| elsewhere(property)),
             }
@@ -219,8 +219,11 @@ fn of_call(called: &Called<'_>, around: &Surroundings<'_>) -> Option<String> {
     }
     let functions = &around.vocabulary.functions;
     let suffix = format!("::{}", called.name);
-    if let Some(known) = functions.iter().find(|known| known.ends_with(&suffix)) {
-        return Some(format!("did you mean `{known}(..)`?"));
+    let mut meant: Vec<_> =
+        functions.iter().filter(|known| known.ends_with(&suffix)).map(|known| format!("`{known}(..)`")).collect();
+    meant.dedup();
+    if !meant.is_empty() {
+        return Some(format!("did you mean {}?", meant.join(" or ")));
     }
     let known = library(around);
     if known.iter().any(|name| name == called.name) {
@@ -235,13 +238,28 @@ fn of_call(called: &Called<'_>, around: &Surroundings<'_>) -> Option<String> {
         .map(|near| format!("did you mean `{near}`?"))
 }
 
-/// The properties of one of the host's types, by its name.
-fn members(kind: &str) -> Option<String> {
+/// The properties and methods of one of the host's types, by its name; empty for other types.
+fn own_members(kind: &str) -> Vec<&'static str> {
     let owner = format!("{}.", kind.to_lowercase());
     let names = TABLE.iter().flat_map(|module| module.docs).flat_map(|doc| doc.names());
-    let mut members: Vec<_> =
-        names.filter_map(|name| name.strip_prefix(&owner)).map(|name| format!("`{name}`")).collect();
+    let mut members: Vec<_> = names.filter_map(|name| name.strip_prefix(&owner)).collect();
     members.dedup();
+    members
+}
+
+/// The property that a misspelt one of a value of type `kind` may stand for: one that such values have, where they are the
+/// host's.
+pub fn near_property<'a>(kind: &str, misspelt: &str, vocabulary: &'a Vocabulary) -> Option<&'a str> {
+    let own = own_members(kind);
+    match own.is_empty() {
+        true => units::nearest(misspelt, vocabulary.properties.iter().map(String::as_str)),
+        false => units::nearest(misspelt, own),
+    }
+}
+
+/// The properties and methods of one of the host's types, as a hint.
+fn members(kind: &str) -> Option<String> {
+    let members: Vec<_> = own_members(kind).iter().map(|name| format!("`{name}`")).collect();
     (!members.is_empty()).then(|| format!("it has {}", members.join(", ")))
 }
 

@@ -141,7 +141,7 @@ fn property_message(text: &str, vocabulary: &Vocabulary) -> (String, Option<Stri
     if owner == "()" {
         return (format!("() has no property `{property}`"), None);
     }
-    let near = units::nearest(property, vocabulary.properties.iter().map(String::as_str));
+    let near = mistakes::near_property(owner, property, vocabulary);
     let hint = near.filter(|near| *near != property).map(|near| format!("did you mean `{near}`?"));
     (format!("{} has no property `{property}`", a(owner)), hint)
 }

@@ -205,7 +205,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
             ("settings", "`filename` and `content_type`, one of them or both."),
         ],
         errors: "When there is another setting, or when it is sent as a body of its own.",
-        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let note = http::part(\"<b>hello</b>\", #{ filename: \"note.html\", content_type: \"text/html\" });\n    let form = http::multipart([[\"files\", note], [\"files\", http::part(http::file(\"pixel.png\"), #{ filename: \"dot.png\" })]]);\n    let res = http::post(`${BASE}/upload`, form);\n    assert_eq(res.json(\"files[1].filename\"), \"dot.png\");\n}",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let note = http::part(\"<b>hello</b>\", #{ filename: \"note.html\", content_type: \"text/html\" });\n    let form = http::multipart([[\"files\", note], [\"files\", http::part(http::file(\"pixel.png\"), #{ filename: \"dot.png\" })]]);\n    let res = http::post(`${BASE}/upload`, form);\n    assert_eq(res.json(\"files[1].name\"), \"dot.png\");\n}",
     },
     FunctionDoc {
         signature: "http::generated(size, settings) -> HttpBody",
