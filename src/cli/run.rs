@@ -206,6 +206,10 @@ pub struct RunArgs {
     /// Send a W3C trace context (`traceparent`) with each request, its ids made from the seed
     #[arg(long, env = "LOADR_TRACE_CONTEXT", value_parser = BoolishValueParser::new(), help_heading = "Requests")]
     pub trace_context: bool,
+    /// Print requests and responses without secrets: `headers`, `full` with bodies, or those that `failed` alone
+    #[arg(long, env = "LOADR_HTTP_DEBUG", value_name = "WHAT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "headers", help_heading = "Requests")]
+    pub http_debug: Option<String>,
 
     /// How long connecting may take [default: 30s]
     #[arg(long, env = "LOADR_CONNECT_TIMEOUT", value_name = "D", help_heading = "Network")]
@@ -277,6 +281,7 @@ const VALUES: &[&str] = &[
     "max_redirects",
     "user_agent",
     "http_version",
+    "http_debug",
     "tls_version",
     "tls_ca",
     "max_body",

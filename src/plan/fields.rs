@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::arrivals::ArrivalRate;
 use super::error::{PlanError, list};
-use super::http::{Bandwidth, HttpVersion};
+use super::http::{Bandwidth, HttpDebug, HttpVersion};
 use super::layer::Source;
 use super::shapes::{Shape, ShapedStage};
 use crate::units::{self, Rate, UnitError};
@@ -145,6 +145,18 @@ impl Fields {
     }
 
     /// A version of HTTP: `"2"`, or the number 2.
+    pub fn http_debug(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<HttpDebug> {
+        self.read(name, errors, |value| {
+            let found = match value {
+                Value::String(text) => HttpDebug::named(text),
+                Value::Bool(on) => HttpDebug::named(if *on { "true" } else { "false" }),
+                _ => None,
+            };
+            let expected = || format!("expected `headers`, `full` or `failed`, found {}", describe(value));
+            found.ok_or_else(|| Wrong::Problem(expected()))
+        })
+    }
+
     pub fn http_version(&self, name: &'static str, errors: &mut Vec<PlanError>) -> Option<HttpVersion> {
         self.read(name, errors, |value| {
             let found = match value {

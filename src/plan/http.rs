@@ -44,6 +44,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "hosts",
     "throw",
     "trace_context",
+    "http_debug",
     "connect_timeout",
     "dns",
     "dns_servers",
@@ -89,6 +90,34 @@ impl HttpVersion {
     }
 }
 
+/// What is told of each request, for whoever looks for a mistake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpDebug {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Requests and responses with their headers.
+    Headers,
+    /// The same with the beginnings of their bodies.
+    Full,
+    /// Only requests that failed, in full; a bounded number of them.
+    Failed,
+}
+
+impl HttpDebug {
+    /// The setting of that name, as users write it; `true` is k6's for the headers.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "" | "false" | "off" => Some(Self::Off),
+            "true" | "headers" => Some(Self::Headers),
+            "full" => Some(Self::Full),
+            "failed" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+
 /// How requests are made unless a request says otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpOptions {
@@ -126,6 +155,8 @@ pub struct HttpOptions {
     pub throw: bool,
     /// Send the header `traceparent` with each request.
     pub trace_context: bool,
+    /// What is told of each request.
+    pub http_debug: HttpDebug,
     /// How long connecting may take, all addresses and a proxy's tunnel included (k6's dialer: 30 s).
     pub connect_timeout: Duration,
     /// How names become addresses.
@@ -214,6 +245,7 @@ impl Default for HttpOptions {
             hosts: BTreeMap::new(),
             throw: false,
             trace_context: false,
+            http_debug: HttpDebug::Off,
             connect_timeout: Duration::from_secs(30),
             dns: DnsOptions::default(),
             dns_servers: Vec::new(),
@@ -268,6 +300,7 @@ impl HttpOptions {
             hosts: self.hosts.into_iter().chain(o.text_map("hosts", errors)).collect(),
             throw: o.flag("throw", errors).unwrap_or(self.throw),
             trace_context: o.flag("trace_context", errors).unwrap_or(self.trace_context),
+            http_debug: o.http_debug("http_debug", errors).unwrap_or(self.http_debug),
             connect_timeout: o.duration("connect_timeout", errors).unwrap_or(self.connect_timeout),
             dns: o.read("dns", errors, |value| self.dns.read(value)).unwrap_or(self.dns),
             dns_servers: listed(o, "dns_servers", errors, dns::server).unwrap_or(self.dns_servers),

@@ -38,7 +38,7 @@ pub use arrivals::{ArrivalRate, Late, OpenLoad, RateCurve, RateStage, Spacing};
 pub use division::Part;
 pub use dns::{DnsOptions, DnsPolicy, DnsSelect, DnsTtl};
 pub use error::PlanError;
-pub use http::{Bandwidth, HttpOptions, HttpVersion};
+pub use http::{Bandwidth, HttpDebug, HttpOptions, HttpVersion};
 pub use layer::{Function, Layer, ScriptFacts, Source};
 pub use phases::Phases;
 pub use profile::Profile;

@@ -55,7 +55,6 @@ const NOT_YET: &[&str] = &[
     "execution_segment_sequence",
     "ext",
     "handle_summary_timeout",
-    "http_debug",
     "linger",
     "min_iteration_duration",
     "paused",

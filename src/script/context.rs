@@ -204,6 +204,8 @@ struct Inner {
     calls: RefCell<Weak<Calls>>,
     tracer: OnceCell<Tracer>,
     evidence: Evidence,
+    /// Requests that `--http-debug` has told or counted.
+    debugged: Cell<u64>,
 }
 
 /// A worker's handle for its host functions; cheap to clone.
@@ -243,6 +245,7 @@ impl HostContext {
             calls: RefCell::default(),
             tracer: OnceCell::new(),
             evidence: Evidence::default(),
+            debugged: Cell::new(0),
         }))
     }
 
@@ -341,6 +344,13 @@ impl HostContext {
     #[must_use]
     pub fn tracer(&self) -> Option<&Tracer> {
         self.0.tracer.get()
+    }
+
+    /// Counts a request that `--http-debug` tells or leaves out; gives how many there were before.
+    pub fn count_debugged(&self) -> u64 {
+        let before = self.0.debugged.get();
+        self.0.debugged.set(before + 1);
+        before
     }
 
     /// The values of calls that failed.

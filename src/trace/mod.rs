@@ -13,6 +13,7 @@ use crate::event::LogLevel;
 use crate::metric::MetricKind;
 
 pub mod redact;
+pub mod wire;
 
 /// Takes the events of a trace. Called on the worker's thread; while it runs, the script waits.
 pub type TraceSink = Arc<dyn Fn(TraceEvent) + Send + Sync>;

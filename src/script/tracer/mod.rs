@@ -173,20 +173,18 @@ impl Tracer {
         Box::new((headers, body))
     }
 
-    /// Tells a request with its exchanges.
+    /// A request with its exchanges, as it is told.
+    #[must_use]
     pub fn requested(
-        &self,
-        vu: u32,
         before: (Vec<(String, String)>, Excerpt),
         name: &str,
         expected: bool,
         exchanges: &[Exchange],
         max_body: u64,
-    ) {
+    ) -> Requested {
         let (headers, body) = before;
         let hops = exchanges.iter().map(|exchange| hop(exchange, max_body)).collect();
-        let requested = Requested { name: name.to_owned(), expected, hops, headers, body };
-        self.tell(vu, Step::Requested(Box::new(requested)));
+        Requested { name: name.to_owned(), expected, hops, headers, body }
     }
 }
 

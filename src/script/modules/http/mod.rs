@@ -21,16 +21,19 @@ use crate::metric::trace::{Place, TraceIds};
 use crate::net::Exchange;
 use crate::net::body::Body;
 use crate::net::target::Origin;
+use crate::plan::HttpDebug;
 use crate::script::bridge;
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
 use crate::script::series::{Occasion, RequestKey, method_number};
 use crate::script::tracer::Tracer;
+use crate::trace::Step;
 
 mod auth;
 mod caches;
 pub mod client;
 mod client_docs;
+mod debug;
 mod docs;
 mod form;
 mod pages;
@@ -153,7 +156,8 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         },
         headers: request.headers.clone(),
     };
-    let before = host.tracer().map(|_| Tracer::before(&request, client));
+    let debug = options.http_debug;
+    let before = (debug != HttpDebug::Off || host.tracer().is_some()).then(|| Tracer::before(&request, client));
     let mut exchanges = client.send(request).await;
     let hops = exchanges.len();
     let mut held = true;
@@ -165,9 +169,13 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         let occasion = Occasion { vu: &vu, number, hop: hop as u32, traced, ago };
         record(&host, occasion, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
     }
-    if let (Some(tracer), Some(before)) = (host.tracer(), before) {
+    if let Some(before) = before {
         let name = host.recording().map(|(_, series)| series.borrow().name_of(name)).unwrap_or_default();
-        tracer.requested(vu.id, *before, &name, held, &exchanges, max_body);
+        let requested = Tracer::requested(*before, &name, held, &exchanges, max_body);
+        match host.tracer() {
+            Some(tracer) => tracer.tell(vu.id, Step::Requested(Box::new(requested))),
+            None => debug::tell(&host, debug, &requested),
+        }
     }
     let exchange = exchanges.pop().expect("a request makes at least one exchange");
     // What came before was redirects, and challenges that were answered.
