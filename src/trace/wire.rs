@@ -73,8 +73,8 @@ mod tests {
             ],
         };
         let told = text(&requested, true);
-        let expected = "> POST http://a/  (log in)\n> accept: */*\n>\n> a=b\n< HTTP/1.1 302  2 KiB  0s\n< location: /b\n\
-                        > POST http://a/b\n< HTTP/1.1 200  2 KiB  0s\n<\n< one\n< two\n< … 4.88 KiB in all\n\
+        let expected = "> POST http://a/  (log in)\n> accept: */*\n>\n> a=b\n< HTTP/1.1 302  2.0 kB  0s\n< location: /b\n\
+                        > POST http://a/b\n< HTTP/1.1 200  2.0 kB  0s\n<\n< one\n< two\n< … 5.0 kB in all\n\
                         > POST http://a/c\n! connection refused";
         assert_eq!(told, expected);
         let short = text(&requested, false);
