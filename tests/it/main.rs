@@ -41,6 +41,7 @@ mod scripts;
 mod server;
 mod session;
 mod signals;
+mod streams;
 mod terminal;
 mod texts;
 mod thresholds;

@@ -25,6 +25,7 @@ mod redirects;
 mod requests;
 mod secure;
 mod secure_options;
+mod streams;
 mod uploads;
 
 /// What the server does with one request.

@@ -198,11 +198,17 @@ fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 
 fn hop(exchange: &Exchange, max_body: u64) -> Hop {
     let encoding = exchange.headers.get(::http::header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let body = match encoding.map(|encoding| decode::decode(encoding, &exchange.body, max_body)) {
+    let mut body = match encoding.map(|encoding| decode::decode(encoding, &exchange.body, max_body)) {
         None => excerpt(&exchange.body),
         Some(Ok(decoded)) => excerpt(&decoded),
         Some(Err(_)) => Excerpt { note: Some("can't be decoded"), ..Excerpt::default() },
     };
+    let size = exchange.taken.as_ref().map_or(exchange.body.len() as u64, |taken| taken.bytes);
+    if size > exchange.body.len() as u64 && !exchange.body.is_empty() {
+        // Of a stream only the beginning is kept.
+        body.size = size;
+        body.note = body.note.or(Some("cut"));
+    }
     let timings = &exchange.timings;
     let opening = [timings.looking_up, timings.connecting, timings.tls_handshaking].map(Option::unwrap_or_default);
     let [looking_up, connecting, tls] = opening;
@@ -211,7 +217,7 @@ fn hop(exchange: &Exchange, max_body: u64) -> Hop {
         url: redact::url(exchange.url.as_str()).into_owned(),
         status: exchange.status,
         error: exchange.error.as_ref().map(|error| error.detail.clone()),
-        size: exchange.body.len() as u64,
+        size,
         phases: Phases {
             blocked: timings.blocked.saturating_sub(looking_up + connecting + tls),
             looking_up,

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::client::HttpClient;
 use super::retries::Retries;
+use super::stream::StreamOf;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
@@ -99,6 +100,8 @@ pub struct Prepared {
     pub retries: Option<Rc<Retries>>,
     /// How its body is compressed.
     pub compression: Vec<Coding>,
+    /// The stream that it is for; none where its response is wanted whole.
+    pub stream: Option<StreamOf>,
 }
 
 impl Prepared {
@@ -115,6 +118,7 @@ impl Prepared {
             throw: options.throw,
             retries: None,
             compression: Vec::new(),
+            stream: None,
         }
     }
 }
