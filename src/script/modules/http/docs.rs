@@ -6,6 +6,11 @@ const URL: (&str, &str) = ("url", "An absolute `http` or `https` URL.");
 
 const PARAMS: (&str, &str) = ("params", "A map; see \"Parameters of a request\".");
 
+const BODY: (&str, &str) = (
+    "body",
+    "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
+);
+
 /// In the order in which they are printed.
 pub(super) const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
@@ -39,70 +44,35 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
         signature: "http::post(url, body, params) -> Response",
         summary: "Sends a body; `body` and `params` may be left out.",
-        parameters: &[
-            URL,
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            PARAMS,
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::post(`${BASE}/anything`, #{ items: [1, 2] });\n    assert_eq(res.json(\"method\"), \"POST\");\n}",
     },
     FunctionDoc {
         signature: "http::put(url, body, params) -> Response",
         summary: "Puts a body there; `body` and `params` may be left out.",
-        parameters: &[
-            URL,
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            PARAMS,
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::put(`${BASE}/anything`, \"text\");\n    assert_eq(res.json(\"method\"), \"PUT\");\n}",
     },
     FunctionDoc {
         signature: "http::patch(url, body, params) -> Response",
         summary: "Changes what is there; `body` and `params` may be left out.",
-        parameters: &[
-            URL,
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            PARAMS,
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::patch(`${BASE}/anything`, #{ price: 2 });\n    assert_eq(res.json(\"method\"), \"PATCH\");\n}",
     },
     FunctionDoc {
         signature: "http::delete(url, body, params) -> Response",
         summary: "Deletes what is there; `body` and `params` may be left out. `http::del` is the same.",
-        parameters: &[
-            URL,
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            PARAMS,
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::delete(`${BASE}/anything`);\n    assert_eq(res.json(\"method\"), \"DELETE\");\n}",
     },
     FunctionDoc {
         signature: "http::del(url, body, params) -> Response",
         summary: "The same as `http::delete`.",
-        parameters: &[
-            URL,
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            PARAMS,
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::del(`${BASE}/anything`).json(\"method\"), \"DELETE\");\n}",
     },
@@ -112,10 +82,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         parameters: &[
             ("method", "The method's name."),
             URL,
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
+            BODY,
             PARAMS,
         ],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
