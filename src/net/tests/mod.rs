@@ -19,6 +19,7 @@ use crate::plan::{HttpOptions, HttpVersion};
 mod auth;
 mod clients;
 mod failures;
+mod hostile;
 mod http2;
 mod http2_hostile;
 mod redirects;
