@@ -247,7 +247,9 @@ impl Chunks {
             }
             (At::Size { size, digits: 1.. } | At::Blank { size }, b' ' | b'\t') => At::Blank { size },
             (At::Size { size, digits: 1.. } | At::Blank { size }, b';') => At::Extension { size },
-            (At::Size { size, digits: 1.. } | At::Blank { size } | At::Extension { size }, b'\r') => At::SizeEnd { size },
+            (At::Size { size, digits: 1.. } | At::Blank { size } | At::Extension { size }, b'\r') => {
+                At::SizeEnd { size }
+            }
             (At::Extension { size }, byte) if byte != b'\n' => At::Extension { size },
             (At::SizeEnd { size }, b'\n') => after_size(size),
             (At::DataReturn, b'\r') => At::DataEnd,

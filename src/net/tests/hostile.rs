@@ -113,11 +113,7 @@ async fn replies_without_end_are_not_read_for_long() {
         (Endless(CHUNKED, "0"), F::MALFORMED_RESPONSE, 400),
         (Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", "x"), F::MALFORMED_RESPONSE, 500),
         (Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1 ", " "), F::MALFORMED_RESPONSE, 500),
-        (
-            Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X: y\r\n"),
-            F::MALFORMED_RESPONSE,
-            500,
-        ),
+        (Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X: y\r\n"), F::MALFORMED_RESPONSE, 500),
         // The most that is kept is a million bytes.
         (Endless(CHUNKED, "1\r\nx\r\n"), F::BODY_TOO_LARGE, 6_500),
         (Endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n", "x"), F::BODY_TOO_LARGE, 1_500),

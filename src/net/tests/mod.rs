@@ -20,6 +20,7 @@ mod auth;
 mod clients;
 mod failures;
 mod hostile;
+mod hostile_ends;
 mod http2;
 mod http2_hostile;
 mod redirects;
