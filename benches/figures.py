@@ -3,6 +3,8 @@
 
     cargo build --release
     python3 benches/figures.py throughput     CPU time a request, against wrk and oha where they are installed
+    python3 benches/figures.py tls            the same under TLS against plain; full handshakes against wrk's
+    python3 benches/figures.py http2          one connection that 50 virtual users share, against h2load
     python3 benches/figures.py memory         memory a virtual user, 5,000 of them thinking a second between requests
     python3 benches/figures.py ready          10,000 virtual users: ready within the first second, asleep for nothing
     python3 benches/figures.py growth         memory after 500,000 and after 5,000,000 requests
@@ -58,9 +60,16 @@ http {
   keepalive_timeout 3600s;
   server {
     listen 127.0.0.1:%(port)d backlog=4096;
-    location / { default_type text/plain; return 200 "%(body)s"; }
+%(more)s    location / { default_type text/plain; return 200 "%(body)s"; }
   }
 }
+"""
+
+TLS = """    listen 127.0.0.1:%(port)d ssl backlog=4096;
+    ssl_certificate %(dir)s/cert.pem;
+    ssl_certificate_key %(dir)s/key.pem;
+    ssl_session_cache off;
+    ssl_session_tickets off;
 """
 
 
@@ -100,15 +109,22 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def nginx(directory):
+def nginx(directory, more=""):
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     if not os.path.exists(program):
         sys.exit("nginx is not installed; these figures need it")
     port = free_port()
     path = os.path.join(directory, "nginx.conf")
     with open(path, "w") as config:
-        config.write(NGINX % {"dir": directory, "port": port, "body": "0123456789" * 10})
+        config.write(NGINX % {"dir": directory, "port": port, "body": "0123456789" * 10, "more": more})
     return Server([program, "-c", path, "-p", directory], port)
+
+
+def certificate(directory):
+    """A key and a certificate that it signed: P-256, as most servers have now."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+               "-subj", "/CN=localhost", "-keyout", os.path.join(directory, "key.pem"), "-out", os.path.join(directory, "cert.pem")]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
 def measured(command, env=None):
@@ -165,6 +181,53 @@ def throughput(directory):
             user, system, memory, _, report = loadr(
                 directory, GET, url, "--vus", "50", "--duration", f"{SECONDS}s", "--threads", "1")
             row("loadr", user, system, report["metrics"]["http_reqs"]["count"], base)
+
+
+def tls(directory):
+    """Requests on kept connections, with TLS and without; and connections that are made for one request each."""
+    certificate(directory)
+    port = free_port()
+    flags = ("--vus", "50", "--duration", f"{SECONDS}s", "--threads", "1", "--insecure-skip-tls-verify", "--http-version", "1.1")
+    with nginx(directory, TLS % {"dir": directory, "port": port}) as server:
+        plain, secret = f"http://127.0.0.1:{server.port}/", f"https://127.0.0.1:{port}/"
+
+        def cost(url, *more):
+            user, system, _, _, report = loadr(directory, GET, url, *flags, *more)
+            return (user + system) * 1e6 / report["metrics"]["http_reqs"]["count"]
+
+        print(f"tls: GET of 100 bytes over keep-alive from nginx, 50 connections, {SECONDS} s a run")
+        for _ in range(ROUNDS):
+            without, with_tls = cost(plain), cost(secret)
+            print(f"  plain {without:.2f} us/request, TLS {with_tls:.2f}  {with_tls / without:.2f} x plain")
+        print("tls: a full handshake for each request (P-256), connections closed")
+        for _ in range(ROUNDS):
+            command = ["wrk", "-t1", "-c50", f"-d{SECONDS}", "-H", "Connection: close", secret]
+            user, system, _, _, text, _ = measured(command)
+            base = (user + system) * 1e6 / int(re.search(r"(\d+) requests in", text)[1])
+            own = cost(secret, "--no-connection-reuse")
+            print(f"  wrk {base:.0f} us/handshake, loadr {own:.0f}: {base / own:.2f} x wrk's handshakes a CPU second")
+
+
+def http2(directory):
+    """One connection that 50 virtual users share, against h2load with 50 streams on one."""
+    port = free_port()
+    with nginx(directory, f"    listen 127.0.0.1:{port} http2;\n    http2_max_concurrent_streams 256;\n") as _:
+        url = f"http://127.0.0.1:{port}/"
+        print("http2: GET of 100 bytes from nginx, one connection without TLS, 50 requests under way")
+        for _ in range(ROUNDS):
+            count = 60_000 * SECONDS
+            user, system, _, _, text, _ = measured(["h2load", "-t1", "-c1", "-m50", "-n", str(count), url])
+            if f"{count} succeeded" not in text:
+                sys.exit(f"h2load: {text}")
+            base = (user + system) * 1e6 / count
+            user, system, _, _, report = loadr(
+                directory, GET, url, "--vus", "50", "--duration", f"{SECONDS}s", "--threads", "1",
+                "--http-version", "2", "--share-connections")
+            requests = report["metrics"]["http_reqs"]["count"]
+            connections = report["metrics"]["http_req_connecting"]["count"]
+            own = (user + system) * 1e6 / requests
+            print(f"  h2load {base:.2f} us/request, loadr {own:.2f} (user {user * 1e6 / requests:.2f}, "
+                  f"system {system * 1e6 / requests:.2f}; {connections:.0f} connections)  {own / base:.2f} x h2load")
 
 
 def memory(directory):
@@ -324,7 +387,7 @@ def demo(directory):
 
 
 def main():
-    known = {f.__name__: f for f in (throughput, memory, ready, growth, cold, check, watch, demo)}
+    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, growth, cold, check, watch, demo)}
     wanted = sys.argv[1:] or ["help"]
     if wanted == ["all"]:
         wanted = list(known)

@@ -17,6 +17,7 @@ mod examples;
 mod export;
 mod failures;
 mod harness;
+mod hostile;
 mod http_debug;
 mod httpbin;
 mod journeys;

@@ -19,6 +19,8 @@ use crate::plan::{HttpOptions, HttpVersion};
 mod auth;
 mod clients;
 mod failures;
+mod hostile;
+mod hostile_ends;
 mod http2;
 mod http2_hostile;
 mod redirects;
