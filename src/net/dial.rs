@@ -78,7 +78,7 @@ impl Dialer {
             return Err(NetError { fault: Fault::BLOCKED_HOST, detail });
         }
         if let Some(path) = origin.unix_socket().or(self.unix_socket.as_deref()) {
-            let stream = self.measured(opening, path.display(), unix(path)).await?;
+            let stream = Box::pin(self.measured(opening, path.display(), unix(path))).await?;
             let socket = Socket::new(Stream::Unix(stream), opening.meter.clone());
             return Ok(Dialed { socket, remote: None, forwarding: None });
         }
@@ -87,14 +87,15 @@ impl Dialer {
         }
         match self.proxies.of(origin.is_secure(), origin.host(), origin.port(), origin.literal()) {
             None => {
-                let found = self.look_up(origin.into(), caller, opening).await?;
+                // Boxed, as all that is seldom waited for: what is not, would lie in every request that opens a connection.
+                let found = Box::pin(self.look_up(origin.into(), caller, opening)).await?;
                 let addresses = self.allowed(origin.host(), found.addresses.iter().copied())?;
                 let connecting = self.connect(&addresses, found.port, caller, opening);
                 let (tcp, remote) = self.measured(opening, origin, connecting).await?;
                 let socket = Socket::new(Stream::Tcp(tcp), opening.meter.clone());
                 Ok(Dialed { socket, remote: Some(remote), forwarding: None })
             }
-            Some(proxy) => self.through(proxy, origin, offer, caller, opening).await,
+            Some(proxy) => Box::pin(self.through(proxy, origin, offer, caller, opening)).await,
         }
     }
 

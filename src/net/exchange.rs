@@ -10,8 +10,9 @@ use super::http1::{Answer, Http1};
 use super::{Exchange, NetError, Timings};
 
 impl Exchange {
-    pub(super) fn new(request: &Request) -> Self {
-        Self {
+    /// Large, and handed on often: so it stays where it is made.
+    pub(super) fn new(request: &Request) -> Box<Self> {
+        Box::new(Self {
             method: request.method.clone(),
             url: request.url.clone(),
             status: 0,
@@ -26,7 +27,7 @@ impl Exchange {
             protocol: None,
             tls_version: None,
             error: None,
-        }
+        })
     }
 
     /// Enters what came of the request. `begun` is when it began to wait for its connection, where it had to.

@@ -230,7 +230,7 @@ impl Client {
     /// can have an error.
     ///
     /// Several may be under way at once; more than `batch_per_host` to one host wait for their turn.
-    pub async fn send(&self, mut request: Request) -> SmallVec<[Exchange; 1]> {
+    pub async fn send(&self, mut request: Box<Request>) -> SmallVec<[Box<Exchange>; 1]> {
         let options = &self.network.options;
         if let Some(path) = &request.unix_socket {
             request.url = request.url.at_unix_socket(path);
@@ -259,7 +259,7 @@ impl Client {
         loop {
             let mut exchange = match &self.network.tape {
                 None => self.exchange(&mut hop).await,
-                Some(tape) => self.taped(tape, &mut hop).await,
+                Some(tape) => Box::pin(self.taped(tape, &mut hop)).await,
             };
             if exchange.headers.sets_cookies() {
                 self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
@@ -310,7 +310,7 @@ impl Client {
     }
 
     /// One request that a tape answers, or whose answer it keeps.
-    async fn taped(&self, tape: &Tape, hop: &mut Hop) -> Exchange {
+    async fn taped(&self, tape: &Tape, hop: &mut Hop) -> Box<Exchange> {
         let mut exchange = Exchange::new(&hop.request);
         if tape.answer(&hop.request, &mut exchange) {
             if let Intake::Stream(feed) = &hop.terms.intake {
@@ -326,7 +326,7 @@ impl Client {
     }
 
     /// One request, on a kept connection or a new one.
-    async fn exchange(&self, hop: &mut Hop) -> Exchange {
+    async fn exchange(&self, hop: &mut Hop) -> Box<Exchange> {
         let options = &self.network.options;
         let target = hop.request.url.clone();
         let origin = target.origin();
@@ -448,6 +448,7 @@ impl Client {
             method: &request.method,
             target: line,
             headers,
+            lines: target.origin().lines(),
             chunked: request.chunked && has_body,
             expect_continue: request.expect_continue && has_body,
             body,
@@ -537,7 +538,7 @@ impl Client {
 
 /// One request of a chain of redirects.
 struct Hop {
-    request: Request,
+    request: Box<Request>,
     terms: Terms,
     /// Whether every hop so far went to the origin of the first.
     same_origin: bool,
@@ -547,7 +548,7 @@ struct Hop {
 
 impl Hop {
     fn timed_out(&self, doing: &str) -> NetError {
-        let Request { method, url, .. } = &self.request;
+        let Request { method, url, .. } = &*self.request;
         let detail = format!("{method} `{url}` failed: not over within {:?}, {doing}", self.terms.timeout);
         NetError { fault: Fault::TIMEOUT, detail }
     }

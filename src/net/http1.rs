@@ -59,6 +59,8 @@ pub(super) struct Message<'a> {
     pub(super) target: &'a str,
     /// All headers but the length.
     pub(super) headers: Cow<'a, HeaderMap>,
+    /// How they are written, where they are not its own.
+    pub(super) lines: &'a [u8],
     pub(super) body: Outgoing,
     /// Whether the body goes in chunks though its length is known.
     pub(super) chunked: bool,
@@ -72,11 +74,9 @@ impl Message<'_> {
         out.push(b' ');
         out.extend_from_slice(self.target.as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        for (name, value) in &*self.headers {
-            push_title_case(out, name.as_str());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
+        match &self.headers {
+            Cow::Borrowed(_) => out.extend_from_slice(self.lines),
+            Cow::Owned(headers) => encode_headers(headers, out),
         }
         let length = if self.chunked { None } else { self.body.length() };
         let Some(length) = length else {
@@ -95,6 +95,16 @@ impl Message<'_> {
         if self.expect_continue {
             out.extend_from_slice(b"Expect: 100-continue\r\n");
         }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Writes headers, a line each.
+pub(super) fn encode_headers(headers: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in headers {
+        push_title_case(out, name.as_str());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -285,7 +285,7 @@ mod tests {
     fn get(client: &Client, network: &Network, url: &str) -> Vec<Exchange> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let request = Request::new(Method::GET, network.target(url).expect("a URL"));
-        runtime.block_on(client.send(request)).into_vec()
+        runtime.block_on(client.send(Box::new(request))).into_iter().map(|exchange| *exchange).collect()
     }
 
     #[test]

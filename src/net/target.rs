@@ -17,7 +17,7 @@ use base64::prelude::BASE64_STANDARD;
 use rustc_hash::FxHashMap;
 use url::{Host, Position, Url};
 
-use super::NetError;
+use super::{NetError, http1};
 use crate::fault::Fault;
 
 /// Scheme, host and port: what connections and credentials belong to.
@@ -31,6 +31,8 @@ pub struct Origin {
     unix_socket: Option<Rc<Path>>,
     /// The headers that every request to it starts from: `Host` and `User-Agent`.
     headers: HeaderMap,
+    /// The same as HTTP/1.1 writes them.
+    lines: Box<[u8]>,
 }
 
 impl Origin {
@@ -64,6 +66,11 @@ impl Origin {
 
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// The headers that every request starts from, as HTTP/1.1 writes them.
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 }
 
@@ -119,8 +126,9 @@ impl Target {
     /// The same target at a Unix socket.
     pub(super) fn at_unix_socket(&self, path: &Rc<Path>) -> Rc<Self> {
         let Origin { secure, port, literal, .. } = *self.origin;
-        let (host, headers) = (self.origin.host.clone(), self.origin.headers.clone());
-        let origin = Origin { secure, host, port, literal, headers, unix_socket: Some(path.clone()) };
+        let Origin { host, headers, lines, .. } = &*self.origin;
+        let (host, headers, lines) = (host.clone(), headers.clone(), lines.clone());
+        let origin = Origin { secure, host, port, literal, headers, lines, unix_socket: Some(path.clone()) };
         Rc::new(Self {
             url: self.url.clone(),
             origin: Rc::new(origin),
@@ -260,7 +268,10 @@ impl Targets {
                 if let Some(user_agent) = &self.user_agent {
                     headers.insert(USER_AGENT, user_agent.clone());
                 }
-                let origin = Rc::new(Origin { secure, host: host.into(), port, literal, unix_socket: None, headers });
+                let mut lines = Vec::new();
+                http1::encode_headers(&headers, &mut lines);
+                let (host, lines) = (host.into(), lines.into());
+                let origin = Rc::new(Origin { secure, host, port, literal, unix_socket: None, headers, lines });
                 if self.origins.len() >= ORIGINS_MAX {
                     self.origins.clear();
                 }

@@ -262,7 +262,7 @@ fn request(client: &Client, method: Method, url: &str) -> Request {
 }
 
 async fn send(client: &Client, request: Request) -> Vec<Exchange> {
-    client.send(request).await.into_vec()
+    client.send(Box::new(request)).await.into_iter().map(|exchange| *exchange).collect()
 }
 
 /// The one exchange of a GET.

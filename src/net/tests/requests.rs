@@ -446,11 +446,11 @@ async fn a_wait_for_a_turn_counts_against_the_timeout() {
     let client = client_with(|o| o.batch_per_host = 1);
     let mut second = request(&client, Method::GET, &server.url("/2"));
     second.timeout = Some(Duration::from_millis(30));
-    let first = client.send(request(&client, Method::GET, &server.url("/1")));
+    let first = client.send(Box::new(request(&client, Method::GET, &server.url("/1"))));
     let failed = tokio::select! {
         biased;
         _ = first => unreachable!("the server never answers"),
-        mut failed = client.send(second) => failed.remove(0),
+        mut failed = client.send(Box::new(second)) => failed.remove(0),
     };
     let error = failed.error.unwrap();
     assert_eq!(error.fault, Fault::TIMEOUT);
@@ -468,7 +468,7 @@ async fn a_dropped_request_takes_its_connection_with_it() {
         .await;
     let client = client_with(|o| o.batch_per_host = 1);
     get_ok(&client, &server.url("/")).await;
-    let slow = client.send(request(&client, Method::GET, &server.url("/slow")));
+    let slow = client.send(Box::new(request(&client, Method::GET, &server.url("/slow"))));
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     assert!(!get_ok(&client, &server.url("/")).await.reused);
     assert_eq!(server.connections(), [0, 0, 1]);

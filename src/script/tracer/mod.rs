@@ -143,7 +143,7 @@ impl Tracer {
         before: (Vec<(String, String)>, Excerpt),
         name: &str,
         expected: bool,
-        exchanges: &[Exchange],
+        exchanges: &[Box<Exchange>],
         max_body: u64,
     ) -> Requested {
         let (headers, body) = before;

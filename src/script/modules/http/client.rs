@@ -256,7 +256,7 @@ impl Settings {
             None => Map::new(),
         };
         let somewhere = run.target("http://localhost/").map_err(|error| host_error(error.detail))?;
-        let mut defaults = Prepared::new(Request::new(Method::GET, somewhere), network.options());
+        let mut defaults = Prepared::new(Box::new(Request::new(Method::GET, somewhere)), network.options());
         apply(host, None, params, &mut defaults).map_err(of_client)?;
         Ok(Self { base, network, cookies, name_prefix, defaults, tags, urls: RefCell::default() })
     }

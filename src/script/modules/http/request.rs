@@ -85,7 +85,7 @@ pub struct Prepared {
     /// Who makes it; none for its virtual user's own client.
     pub client: Option<Rc<net::http::Client>>,
     /// The request.
-    pub request: net::http::Request,
+    pub request: Box<net::http::Request>,
     /// The number of its name.
     pub name: u32,
     /// Whether the script gave the name.
@@ -107,7 +107,7 @@ pub struct Prepared {
 impl Prepared {
     /// A request of which nothing has been said yet.
     #[must_use]
-    pub fn new(request: net::http::Request, options: &HttpOptions) -> Self {
+    pub fn new(request: Box<net::http::Request>, options: &HttpOptions) -> Self {
         Self {
             client: None,
             request,
@@ -161,7 +161,7 @@ fn plain(host: &HostContext, method: Method, url: &str) -> ScriptResult<Prepared
     };
     let known =
         series.borrow_mut().url(url, |text| http.network.target(text)).map_err(|error| host_error(error.detail))?;
-    let mut prepared = Prepared::new(net::http::Request::new(method, known.target), &http.options);
+    let mut prepared = Prepared::new(Box::new(net::http::Request::new(method, known.target)), &http.options);
     prepared.name = known.name;
     Ok(prepared)
 }

@@ -29,7 +29,7 @@ pub struct RequestEcho {
 }
 
 struct Inner {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     redirects: usize,
     expected: bool,
     echo: RequestEcho,
@@ -59,7 +59,7 @@ pub struct Phases(Rc<Inner>);
 impl Response {
     /// What a script sees of the last exchange of a request.
     #[must_use]
-    pub fn new(exchange: Exchange, redirects: usize, expected: bool, echo: RequestEcho, max_body: u64) -> Self {
+    pub fn new(exchange: Box<Exchange>, redirects: usize, expected: bool, echo: RequestEcho, max_body: u64) -> Self {
         Self(Rc::new(Inner {
             exchange,
             redirects,
