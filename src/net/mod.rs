@@ -37,6 +37,7 @@ mod proxy;
 mod race;
 mod response;
 pub mod save;
+mod seats;
 mod selection;
 mod sending;
 pub mod tape;

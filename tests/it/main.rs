@@ -19,6 +19,7 @@ mod failures;
 mod harness;
 mod http_debug;
 mod httpbin;
+mod identity;
 mod journeys;
 mod lifecycle;
 mod names;

@@ -8,7 +8,7 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
 use crate::script::modules::html::selection::Selection;
-use crate::script::modules::http::{Headers, HttpBody, HttpClient, Phases, Response};
+use crate::script::modules::http::{CookieJar, Headers, HttpBody, HttpClient, Phases, Response};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
 use crate::script::modules::xml::XmlNode;
@@ -56,6 +56,8 @@ pub enum Type {
     Body,
     /// What `http::client` makes.
     Client,
+    /// A cookie jar.
+    Jar,
     /// The virtual user that a journey is given.
     Vu,
     /// A CSV file.
@@ -95,6 +97,7 @@ impl Type {
             Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
             Self::Client => TypeId::of::<HttpClient>(),
+            Self::Jar => TypeId::of::<CookieJar>(),
             Self::Vu => TypeId::of::<VuHandle>(),
             Self::CsvTable | Self::LineTable | Self::JsonTable => TypeId::of::<DataTable>(),
             Self::Row => TypeId::of::<Row>(),
@@ -126,6 +129,7 @@ impl Type {
             Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
             Self::Client => "a client",
+            Self::Jar => "a cookie jar",
             Self::Vu => "a virtual user",
             Self::CsvTable | Self::LineTable | Self::JsonTable => "a data table",
             Self::Row => "a row of a data table",
@@ -146,6 +150,7 @@ impl Type {
                 | Self::XmlNode
                 | Self::Body
                 | Self::Client
+                | Self::Jar
                 | Self::Vu
                 | Self::CsvTable
                 | Self::LineTable
@@ -214,6 +219,11 @@ impl Type {
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
             (Self::Row, "to_map") => Self::Map,
             (Self::Client, "to_string") => Self::Text,
+            (Self::Client, "jar") => Self::Jar,
+            (Self::Jar, "cookies" | "cookies_for_url") => Self::Map,
+            (Self::Jar, "to_array") => Self::Array,
+            (Self::Jar, "len") => Self::Int,
+            (Self::Jar, "delete") => Self::Bool,
             (Self::Client, "batch") => Self::Unknown,
             (Self::Client, _) => Self::Response,
             (_, "to_string") => Self::Text,
@@ -274,6 +284,9 @@ const RESULTS: &[(&str, Type)] = &[
     ("http::del", Type::Response),
     ("http::request", Type::Response),
     ("http::client", Type::Client),
+    ("http::jar", Type::Jar),
+    ("http::cookie_jar", Type::Jar),
+    ("http::new_jar", Type::Jar),
     ("http::form", Type::Body),
     ("http::json", Type::Body),
     ("http::multipart", Type::Body),

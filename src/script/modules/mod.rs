@@ -96,6 +96,7 @@ pub const TABLE: &[HostModule] = &[
     vu::MODULE,
     http::MODULE,
     http::CLIENTS,
+    http::JARS,
     check::MODULE,
     pause::MODULE,
     parallel::MODULE,
