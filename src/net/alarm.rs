@@ -36,7 +36,9 @@ impl Alarm {
                 return false;
             }
             if sleep.as_mut().poll(cx).is_pending() {
-                self.waker = Some(cx.waker().clone());
+                // A task that has done its share for this turn is put off, and the timer not even looked at: only one
+                // that has not will be woken by it.
+                self.waker = tokio::task::coop::has_budget_remaining().then(|| cx.waker().clone());
                 return false;
             }
         }

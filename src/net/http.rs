@@ -118,6 +118,12 @@ impl Network {
         self.targets.borrow_mut().parse(&text, url)
     }
 
+    /// Whether answers are recorded, or come from a recording.
+    #[must_use]
+    pub fn is_taped(&self) -> bool {
+        self.tape.is_some()
+    }
+
     /// The defaults.
     #[must_use]
     pub fn options(&self) -> &HttpOptions {
@@ -309,6 +315,9 @@ impl Client {
     async fn taped(&self, tape: &Tape, hop: &mut Hop) -> Exchange {
         let mut exchange = Exchange::new(&hop.request);
         if tape.answer(&hop.request, &mut exchange) {
+            if let Intake::Stream(feed) = &hop.terms.intake {
+                feed.replay(&mut exchange);
+            }
             // As a request does: a script that asks in a loop must not hold up the others.
             tokio::task::yield_now().await;
             return exchange;

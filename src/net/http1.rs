@@ -318,6 +318,7 @@ impl Http1 {
                         break;
                     }
                     Ok(()) => {
+                        reading.taking.stamp(|| (self.meter.first_write(), self.meter.last_read()));
                         if reading.feed(buf.filled())? {
                             break;
                         }
@@ -471,6 +472,12 @@ impl<'a> Reading<'a> {
     /// The connection has ended, in good order or not: whether that ends the response too.
     fn end(&self, meter: &Meter, orderly: bool) -> Result<(), Broken> {
         let (fault, why) = match &self.head {
+            // A write may have met a reset before, and has taken it away from the read. A broken pipe is none: it is what
+            // comes of writing on after an end in good order.
+            _ if meter.error().is_some_and(|seen| seen.kind != io::ErrorKind::BrokenPipe) => {
+                let (fault, why) = classify::reading(&io::ErrorKind::UnexpectedEof.into(), meter);
+                return Err(Broken { fault, why });
+            }
             Some(Head { framing: Framing::Close, .. }) if orderly => return Ok(()),
             Some(_) => (Fault::TRUNCATED_BODY, "connection closed in the middle of the body"),
             None if meter.has_read() => {

@@ -18,6 +18,9 @@ pub(super) const HEADERS_MAX: usize = 100;
 /// How long a response's head, or a chunked body's trailer, may be, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 256 * 1024;
 
+/// How many bytes of empty lines may come before a head.
+const BLANK_MAX: usize = 32;
+
 /// Why bytes are not what they should be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Broken {
@@ -66,6 +69,10 @@ pub(super) fn parse_head(bytes: &[u8], method: &Method, body_max: u64) -> Result
         Ok(httparse::Status::Partial) if bytes.len() > HEAD_BYTES_MAX => {
             return Err(too_large(format!("the response's head is longer than {HEAD_BYTES_MAX} bytes")));
         }
+        // Empty lines before a head are passed over, but not for ever.
+        Ok(httparse::Status::Partial) if bytes.len() > BLANK_MAX && is_blank(&bytes[..BLANK_MAX]) => {
+            return Err(malformed("the response begins with empty lines alone"));
+        }
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => {
             return Err(too_large(format!("the response has more than {HEADERS_MAX} headers")));
@@ -86,6 +93,10 @@ pub(super) fn parse_head(bytes: &[u8], method: &Method, body_max: u64) -> Result
     let headers = Headers::new(shared.slice(..length), named(parsed.headers, &SET_COOKIE).next().is_some());
     let body = shared.slice(length..);
     Ok(Some((length, Head { status, old, headers, framing, keeps_alive, body })))
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'))
 }
 
 fn too_large(why: String) -> Broken {
@@ -155,7 +166,11 @@ enum At {
         size: u64,
         digits: u8,
     },
-    /// Behind the size: an extension.
+    /// In blanks behind the size.
+    Blank {
+        size: u64,
+    },
+    /// In an extension.
     Extension {
         size: u64,
     },
@@ -213,7 +228,11 @@ impl Chunks {
             *input = rest;
             self.overhead += 1;
             if self.overhead > HEAD_BYTES_MAX && !matches!(self.at, At::DataReturn | At::DataEnd | At::Size { .. }) {
-                return Err(malformed(format!("the body's chunk extensions are longer than {HEAD_BYTES_MAX} bytes")));
+                let what = match self.at {
+                    At::Trailer | At::TrailerLine | At::LastEnd => "trailer is",
+                    _ => "chunk extensions are",
+                };
+                return Err(malformed(format!("the body's {what} longer than {HEAD_BYTES_MAX} bytes")));
             }
             self.at = self.step(byte)?;
         }
@@ -226,9 +245,11 @@ impl Chunks {
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
                 At::Size { size: size << 4 | digit, digits: digits + 1 }
             }
-            (At::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => At::Extension { size },
-            (At::Size { size, digits: 1.. }, b'\r') => At::SizeEnd { size },
-            (At::Extension { size }, b'\r') => At::SizeEnd { size },
+            (At::Size { size, digits: 1.. } | At::Blank { size }, b' ' | b'\t') => At::Blank { size },
+            (At::Size { size, digits: 1.. } | At::Blank { size }, b';') => At::Extension { size },
+            (At::Size { size, digits: 1.. } | At::Blank { size } | At::Extension { size }, b'\r') => {
+                At::SizeEnd { size }
+            }
             (At::Extension { size }, byte) if byte != b'\n' => At::Extension { size },
             (At::SizeEnd { size }, b'\n') => after_size(size),
             (At::DataReturn, b'\r') => At::DataEnd,

@@ -129,7 +129,7 @@ pub struct HostPattern {
 
 impl HostPattern {
     /// `ads.test`, `*.ads.test`, `*`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
             return Ok(Self { name: String::new(), wildcard: true });
         }

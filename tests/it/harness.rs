@@ -150,6 +150,11 @@ impl Running {
         self.stderr.text()
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     /// Sends a signal to the process.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let child = self.child.as_ref().expect("it runs");

@@ -17,29 +17,32 @@ use crate::net::body::Body;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
-struct Got {
+pub(super) struct Got {
     method: Method,
-    uri: String,
+    pub(super) uri: String,
     headers: HeaderMap,
     body: String,
 }
 
 /// A server that answers each request with what it is told to.
-struct H2 {
+pub(super) struct H2 {
     address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
     connections: Arc<AtomicUsize>,
 }
 
 /// Settings of the server.
-fn builder() -> server::Builder {
+pub(super) fn builder() -> server::Builder {
     server::Builder::new()
 }
 
-type Respond = SendResponse<Bytes>;
+pub(super) type Respond = SendResponse<Bytes>;
 
 impl H2 {
-    async fn start<F>(builder: server::Builder, answer: impl Fn(Got, Respond) -> F + Send + Sync + 'static) -> Self
+    pub(super) async fn start<F>(
+        builder: server::Builder,
+        answer: impl Fn(Got, Respond) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -86,7 +89,7 @@ impl H2 {
         Self::start(builder(), |got, respond| async move { reply(respond, &[], got.uri) }).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -94,12 +97,12 @@ impl H2 {
         self.got.lock().unwrap().clone()
     }
 
-    fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-fn head(headers: &[(&str, &str)]) -> Response<()> {
+pub(super) fn head(headers: &[(&str, &str)]) -> Response<()> {
     let mut head = Response::new(());
     for (name, value) in headers {
         head.headers_mut().append(::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -113,7 +116,7 @@ fn reply(mut respond: Respond, headers: &[(&str, &str)], body: impl Into<Bytes>)
     }
 }
 
-fn h2_client(change: impl FnOnce(&mut HttpOptions)) -> Client {
+pub(super) fn h2_client(change: impl FnOnce(&mut HttpOptions)) -> Client {
     client_with(|options| {
         options.http_version = HttpVersion::H2c;
         change(options);
@@ -121,7 +124,7 @@ fn h2_client(change: impl FnOnce(&mut HttpOptions)) -> Client {
 }
 
 /// Connections are driven by tasks of a worker.
-async fn worker<T>(work: impl Future<Output = T>) -> T {
+pub(super) async fn worker<T>(work: impl Future<Output = T>) -> T {
     LocalSet::new().run_until(work).await
 }
 

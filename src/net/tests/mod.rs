@@ -20,12 +20,15 @@ mod auth;
 mod clients;
 mod connections;
 mod failures;
+mod hostile;
+mod hostile_ends;
 mod http2;
 mod http2_hostile;
 mod redirects;
 mod requests;
 mod secure;
 mod secure_options;
+mod streams;
 mod uploads;
 
 /// What the server does with one request.

@@ -8,7 +8,9 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
 use crate::script::modules::html::selection::Selection;
-use crate::script::modules::http::{CookieJar, Headers, HttpBody, HttpClient, Phases, Response};
+use crate::script::modules::http::{
+    CookieJar, EventStream, Headers, HttpBody, HttpClient, Phases, Response, StreamEvent,
+};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
 use crate::script::modules::xml::XmlNode;
@@ -48,6 +50,10 @@ pub enum Type {
     Headers,
     /// The phases of a response.
     Timings,
+    /// What `http::events` and `http::stream` give.
+    Stream,
+    /// An event of a stream.
+    StreamEvent,
     /// Elements of a page.
     Selection,
     /// An XML document, or an element of one.
@@ -93,6 +99,8 @@ impl Type {
             Self::Response => TypeId::of::<Response>(),
             Self::Headers => TypeId::of::<Headers>(),
             Self::Timings => TypeId::of::<Phases>(),
+            Self::Stream => TypeId::of::<EventStream>(),
+            Self::StreamEvent => TypeId::of::<StreamEvent>(),
             Self::Selection => TypeId::of::<Selection>(),
             Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
@@ -125,6 +133,8 @@ impl Type {
             Self::Response => "a response",
             Self::Headers => "`headers`",
             Self::Timings => "`timings`",
+            Self::Stream => "a stream",
+            Self::StreamEvent => "an event",
             Self::Selection => "a selection",
             Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
@@ -146,6 +156,8 @@ impl Type {
                 | Self::Response
                 | Self::Headers
                 | Self::Timings
+                | Self::Stream
+                | Self::StreamEvent
                 | Self::Selection
                 | Self::XmlNode
                 | Self::Body
@@ -183,6 +195,11 @@ impl Type {
                 "len",
             ) => Self::Int,
             (Self::Response, name) => lookup(RESPONSE, name),
+            (Self::Stream, "status" | "events" | "error_code") => Self::Int,
+            (Self::Stream, "ok") => Self::Bool,
+            (Self::Stream, "response") => Self::Response,
+            (Self::Stream, "error") | (Self::StreamEvent, "type" | "data" | "id") => Self::Text,
+            (Self::StreamEvent, "at") => Self::Float,
             (Self::Vu, "id" | "iteration" | "iteration_in_scenario") => Self::Int,
             (Self::Vu, "scenario") | (Self::Metric, "name") | (Self::Client, "base_url") => Self::Text,
             _ => Self::Unknown,
@@ -225,6 +242,8 @@ impl Type {
             (Self::Jar, "len") => Self::Int,
             (Self::Jar, "delete") => Self::Bool,
             (Self::Client, "batch") => Self::Unknown,
+            (Self::Client, "events" | "stream") => Self::Stream,
+            (Self::Stream, "each") => Self::Int,
             (Self::Client, _) => Self::Response,
             (_, "to_string") => Self::Text,
             _ => Self::Unknown,
@@ -238,6 +257,7 @@ impl Type {
             Self::CsvTable => Self::Row,
             Self::LineTable | Self::Row => Self::Text,
             Self::Selection => Self::Selection,
+            Self::Stream => Self::StreamEvent,
             _ => Self::Unknown,
         }
     }
@@ -283,6 +303,8 @@ const RESULTS: &[(&str, Type)] = &[
     ("http::delete", Type::Response),
     ("http::del", Type::Response),
     ("http::request", Type::Response),
+    ("http::events", Type::Stream),
+    ("http::stream", Type::Stream),
     ("http::client", Type::Client),
     ("http::jar", Type::Jar),
     ("http::cookie_jar", Type::Jar),

@@ -97,6 +97,7 @@ pub const TABLE: &[HostModule] = &[
     http::MODULE,
     http::CLIENTS,
     http::JARS,
+    http::STREAMS,
     check::MODULE,
     pause::MODULE,
     parallel::MODULE,

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::client::HttpClient;
 use super::jar::CookieJar;
 use super::retries::Retries;
+use super::stream::StreamOf;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
@@ -101,6 +102,8 @@ pub struct Prepared {
     pub retries: Option<Rc<Retries>>,
     /// How its body is compressed.
     pub compression: Vec<Coding>,
+    /// The stream that it is for; none where its response is wanted whole.
+    pub stream: Option<StreamOf>,
 }
 
 impl Prepared {
@@ -117,6 +120,7 @@ impl Prepared {
             throw: options.throw,
             retries: None,
             compression: Vec::new(),
+            stream: None,
         }
     }
 }
