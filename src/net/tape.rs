@@ -285,7 +285,7 @@ mod tests {
     fn get(client: &Client, network: &Network, url: &str) -> Vec<Exchange> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let request = Request::new(Method::GET, network.target(url).expect("a URL"));
-        runtime.block_on(client.send(Box::new(request))).into_iter().map(|exchange| *exchange).collect()
+        runtime.block_on(client.send(request)).into_iter().map(|exchange| *exchange).collect()
     }
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(exchanges.iter().map(|exchange| exchange.status).collect::<Vec<_>>(), [303, 200]);
         let account = network.target("http://shop.test/account").expect("a URL");
         let jar = client.cookies().borrow();
-        assert_eq!(jar.get(&account).into_iter().map(|(_, value)| value.to_string()).collect::<Vec<_>>(), ["7"]);
+        assert_eq!(jar.get(&account).into_iter().map(|cookie| cookie.value.to_string()).collect::<Vec<_>>(), ["7"]);
     }
 
     #[test]

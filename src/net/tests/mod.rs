@@ -18,6 +18,7 @@ use crate::plan::{HttpOptions, HttpVersion};
 
 mod auth;
 mod clients;
+mod connections;
 mod failures;
 mod hostile;
 mod hostile_ends;
@@ -257,12 +258,12 @@ fn client_trusting(roots: Arc<TlsRoots>, change: impl FnOnce(&mut HttpOptions)) 
     Client::new(Network::new(&options, roots))
 }
 
-fn request(client: &Client, method: Method, url: &str) -> Request {
+fn request(client: &Client, method: Method, url: &str) -> Box<Request> {
     Request::new(method, client.network().target(url).unwrap())
 }
 
-async fn send(client: &Client, request: Request) -> Vec<Exchange> {
-    client.send(Box::new(request)).await.into_iter().map(|exchange| *exchange).collect()
+async fn send(client: &Client, request: Box<Request>) -> Vec<Exchange> {
+    client.send(request).await.into_iter().map(|exchange| *exchange).collect()
 }
 
 /// The one exchange of a GET.

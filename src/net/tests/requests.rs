@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::http::{HeaderValue, Method};
 use bytes::Bytes;
 
+use super::super::cookies::RequestCookie;
 use super::*;
 use crate::fault::Fault;
 use crate::net::auth::Auth;
@@ -333,7 +334,7 @@ async fn cookies_are_kept_sent_and_forgotten_with_the_iteration() {
     assert_eq!(last().as_deref(), Some("deep=1; sid=1; theme=dark"));
 
     let mut message = request(&client, Method::GET, &url("/"));
-    message.cookies = vec![("theme".into(), "light".into()), ("once".into(), "1".into())];
+    message.cookies = vec![RequestCookie::new("theme", "light"), RequestCookie::new("once", "1")];
     send(&client, message.clone()).await;
     assert_eq!(last().as_deref(), Some("sid=1; theme=light; once=1"));
     message.headers.insert("cookie", HeaderValue::from_static("own=1"));
@@ -446,11 +447,11 @@ async fn a_wait_for_a_turn_counts_against_the_timeout() {
     let client = client_with(|o| o.batch_per_host = 1);
     let mut second = request(&client, Method::GET, &server.url("/2"));
     second.timeout = Some(Duration::from_millis(30));
-    let first = client.send(Box::new(request(&client, Method::GET, &server.url("/1"))));
+    let first = client.send(request(&client, Method::GET, &server.url("/1")));
     let failed = tokio::select! {
         biased;
         _ = first => unreachable!("the server never answers"),
-        mut failed = client.send(Box::new(second)) => failed.remove(0),
+        mut failed = client.send(second) => failed.remove(0),
     };
     let error = failed.error.unwrap();
     assert_eq!(error.fault, Fault::TIMEOUT);
@@ -468,7 +469,7 @@ async fn a_dropped_request_takes_its_connection_with_it() {
         .await;
     let client = client_with(|o| o.batch_per_host = 1);
     get_ok(&client, &server.url("/")).await;
-    let slow = client.send(Box::new(request(&client, Method::GET, &server.url("/slow"))));
+    let slow = client.send(request(&client, Method::GET, &server.url("/slow")));
     assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
     assert!(!get_ok(&client, &server.url("/")).await.reused);
     assert_eq!(server.connections(), [0, 0, 1]);

@@ -21,7 +21,7 @@ fn options() -> FeedOptions {
 }
 
 /// A request for a stream, where its events go, and a log of their arrivals.
-fn streamed(client: &Client, url: &str, options: FeedOptions) -> (Request, Rc<Feed>, Rc<RefCell<Vec<Arrival>>>) {
+fn streamed(client: &Client, url: &str, options: FeedOptions) -> (Box<Request>, Rc<Feed>, Rc<RefCell<Vec<Arrival>>>) {
     let arrivals = Rc::new(RefCell::new(Vec::new()));
     let log = arrivals.clone();
     let feed = rc(Feed::new(options, Box::new(move |arrival| log.borrow_mut().push(arrival))));
@@ -31,7 +31,7 @@ fn streamed(client: &Client, url: &str, options: FeedOptions) -> (Request, Rc<Fe
 }
 
 /// Makes the request and reads all of its events: their data, and the last exchange.
-async fn read_all(client: &Client, request: Request, feed: &Feed) -> (Vec<String>, Exchange) {
+async fn read_all(client: &Client, request: Box<Request>, feed: &Feed) -> (Vec<String>, Exchange) {
     let making = async {
         let exchange = send(client, request).await.pop().unwrap();
         feed.end();
