@@ -231,7 +231,6 @@ impl Type {
             (Self::Client, "to_string") => Self::Text,
             (Self::Client, "batch") => Self::Unknown,
             (Self::Client, "events" | "stream") => Self::Stream,
-            (Self::Stream, "each") => Self::Int,
             (Self::Client, _) => Self::Response,
             (_, "to_string") => Self::Text,
             _ => Self::Unknown,
