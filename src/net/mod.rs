@@ -39,6 +39,7 @@ mod proxy;
 mod race;
 mod response;
 pub mod save;
+mod seats;
 mod selection;
 mod sending;
 pub mod tape;

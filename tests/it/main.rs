@@ -20,6 +20,7 @@ mod harness;
 mod hostile;
 mod http_debug;
 mod httpbin;
+mod identity;
 mod journeys;
 mod lifecycle;
 mod names;

@@ -9,6 +9,7 @@ use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use tokio::task::LocalSet;
 
+use super::super::cookies::RequestCookie;
 use super::secure::certificate;
 use super::*;
 use crate::fault::Fault;
@@ -159,7 +160,7 @@ async fn a_request_is_what_http2_wants() {
         for (name, value) in [("connection", "keep-alive"), ("te", "gzip"), ("x-own", "1"), ("host", "shop.test")] {
             asked.headers.insert(name, value.parse().unwrap());
         }
-        asked.cookies.push(("id".into(), "7".into()));
+        asked.cookies.push(RequestCookie::new("id", "7"));
         assert_eq!(send(&client, asked).await[0].error, None);
         let got = server.got().remove(0);
         assert_eq!((got.method, &*got.body, &*got.uri), (Method::POST, "a=b", "http://shop.test/form"));
@@ -413,6 +414,13 @@ async fn the_users_of_a_worker_share_connections_where_they_may() {
         let other = Client::new(one.network().clone());
         assert!(!get_ok(&one, &server.url("/")).await.reused);
         assert!(get_ok(&other, &server.url("/")).await.reused);
+        assert_eq!(server.connections(), 1);
+
+        // A bound on connections is none on the requests that share one.
+        let server = H2::plain().await;
+        let bounded = h2_client(|options| options.connections_per_host = 1);
+        let url = server.url("/");
+        futures_util::future::join_all((0..5).map(|_| get_ok(&bounded, &url))).await;
         assert_eq!(server.connections(), 1);
 
         let server = Server::start(|_| Reply::Keep(ok("x"))).await;

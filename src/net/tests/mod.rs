@@ -18,6 +18,7 @@ use crate::plan::{HttpOptions, HttpVersion};
 
 mod auth;
 mod clients;
+mod connections;
 mod failures;
 mod hostile;
 mod hostile_ends;

@@ -8,7 +8,9 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
 use crate::script::modules::html::selection::Selection;
-use crate::script::modules::http::{EventStream, Headers, HttpBody, HttpClient, Phases, Response, StreamEvent};
+use crate::script::modules::http::{
+    CookieJar, EventStream, Headers, HttpBody, HttpClient, Phases, Response, StreamEvent,
+};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
 use crate::script::modules::xml::XmlNode;
@@ -60,6 +62,8 @@ pub enum Type {
     Body,
     /// What `http::client` makes.
     Client,
+    /// A cookie jar.
+    Jar,
     /// The virtual user that a journey is given.
     Vu,
     /// A CSV file.
@@ -101,6 +105,7 @@ impl Type {
             Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
             Self::Client => TypeId::of::<HttpClient>(),
+            Self::Jar => TypeId::of::<CookieJar>(),
             Self::Vu => TypeId::of::<VuHandle>(),
             Self::CsvTable | Self::LineTable | Self::JsonTable => TypeId::of::<DataTable>(),
             Self::Row => TypeId::of::<Row>(),
@@ -134,6 +139,7 @@ impl Type {
             Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
             Self::Client => "a client",
+            Self::Jar => "a cookie jar",
             Self::Vu => "a virtual user",
             Self::CsvTable | Self::LineTable | Self::JsonTable => "a data table",
             Self::Row => "a row of a data table",
@@ -156,6 +162,7 @@ impl Type {
                 | Self::XmlNode
                 | Self::Body
                 | Self::Client
+                | Self::Jar
                 | Self::Vu
                 | Self::CsvTable
                 | Self::LineTable
@@ -229,6 +236,11 @@ impl Type {
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
             (Self::Row, "to_map") => Self::Map,
             (Self::Client, "to_string") => Self::Text,
+            (Self::Client, "jar") => Self::Jar,
+            (Self::Jar, "cookies" | "cookies_for_url") => Self::Map,
+            (Self::Jar, "to_array") => Self::Array,
+            (Self::Jar, "len") => Self::Int,
+            (Self::Jar, "delete") => Self::Bool,
             (Self::Client, "batch") => Self::Unknown,
             (Self::Client, "events" | "stream") => Self::Stream,
             (Self::Client, _) => Self::Response,
@@ -293,6 +305,9 @@ const RESULTS: &[(&str, Type)] = &[
     ("http::events", Type::Stream),
     ("http::stream", Type::Stream),
     ("http::client", Type::Client),
+    ("http::jar", Type::Jar),
+    ("http::cookie_jar", Type::Jar),
+    ("http::new_jar", Type::Jar),
     ("http::form", Type::Body),
     ("http::json", Type::Body),
     ("http::multipart", Type::Body),

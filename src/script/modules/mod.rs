@@ -96,6 +96,7 @@ pub const TABLE: &[HostModule] = &[
     vu::MODULE,
     http::MODULE,
     http::CLIENTS,
+    http::JARS,
     http::STREAMS,
     check::MODULE,
     pause::MODULE,

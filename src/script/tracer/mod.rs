@@ -114,12 +114,9 @@ impl Tracer {
             headers.push(("authorization".into(), format!("{} {}", auth.scheme(), redact::MASK)));
         }
         if !request.headers.contains_key("cookie") {
-            let jar = client.cookies().borrow();
-            let kept = jar.get(&request.url).into_iter().map(|(name, _)| name);
-            let cookies: Vec<_> = kept
-                .chain(request.cookies.iter().map(|(name, _)| name.as_str()))
-                .map(|name| format!("{name}={}", redact::MASK))
-                .collect();
+            let jar = client.jar_of(request).borrow();
+            let sent = jar.sent(&request.url, &request.cookies);
+            let cookies: Vec<_> = sent.map(|(name, _)| format!("{name}={}", redact::MASK)).collect();
             if !cookies.is_empty() {
                 headers.push(("cookie".into(), cookies.join("; ")));
             }

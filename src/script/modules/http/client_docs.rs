@@ -126,6 +126,20 @@ const DOCS: &[FunctionDoc] = &[
         ",
     },
     FunctionDoc {
+        signature: "client.jar() -> CookieJar",
+        summary: "The jar that its requests use for the running virtual user: that of its setting `jar`, its own with `cookies: \"own\"`, else the virtual user's.",
+        parameters: &[],
+        errors: "In the script's init.",
+        example: "
+            const SHOP = http::client(#{ base_url: env(\"BASE_URL\"), cookies: \"own\" });
+            fn journey() {
+                SHOP.get(\"/cookies/set?a=1\");
+                assert_eq(SHOP.jar().len(), 1);
+                assert_eq(http::jar().len(), 0);
+            }
+        ",
+    },
+    FunctionDoc {
         signature: "client.events(url, params) -> EventStream",
         summary: "Reads a stream of events as `http::events` does, with the client's settings; `params` may be left out.",
         parameters: &[URL, PARAMS],

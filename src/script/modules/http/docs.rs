@@ -22,7 +22,7 @@ pub(super) const DOCS: &[FunctionDoc] = &[
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies` (name to value, for this request alone; `sid: ()` leaves that of the jar out, `sid: #{ value: \"x\", replace: false }` sends both, as k6 does unless told to replace), `jar` (see `http::new_jar`), `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
         parameters: &[URL, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/status/404`, #{ name: \"missing\", expected: 404, headers: #{ \"X-Trace\": \"1\" }, timeout: 5.s });\n    assert_eq(res.expected, true);\n}",
@@ -181,6 +181,20 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         ],
         errors: "When the size or a setting is not what it must be.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let body = http::generated(\"1MB\", #{ pattern: \"abc\" });\n    let res = http::put(`${BASE}/upload/raw`, body, #{ compression: \"gzip\", expect_continue: true });\n    assert_eq(res.status, 201);\n}",
+    },
+    FunctionDoc {
+        signature: "http::jar() -> CookieJar, http::cookie_jar() -> CookieJar",
+        summary: "This virtual user's cookie jar, emptied at the end of each iteration unless `no_cookies_reset` is set. `http::cookie_jar` is k6's word for it. A request uses another one by its parameter `jar`, or none by `jar: ()`.",
+        parameters: &[],
+        errors: "In the script's init.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    http::jar().set(BASE, \"taste\", \"sweet\");\n    assert_eq(http::cookie_jar().len(), 1);\n    assert_eq(http::get(`${BASE}/headers`).json(\"headers.cookie\"), \"taste=sweet\");\n    assert_eq(http::get(`${BASE}/headers`, #{ jar: () }).json(\"headers.cookie\"), ());\n}",
+    },
+    FunctionDoc {
+        signature: "http::new_jar() -> CookieJar, http::new_jar(cookies) -> CookieJar",
+        summary: "A jar of the script's own (k6's `new http.CookieJar()`), empty or with the cookies that `jar.to_array` gave: for the parameter `jar` of requests and the setting `jar` of clients. It lives as long as the script holds it, for example in `vu.state`, and is not emptied between iterations.",
+        parameters: &[("cookies", "An array of maps, as `jar.add` takes it.")],
+        errors: "When a cookie can't be added, or in the script's init: all virtual users would share it.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let admin = http::new_jar();\n    http::get(`${BASE}/cookies/set?role=admin`, #{ jar: admin });\n    assert_eq(admin.get(BASE, \"role\"), \"admin\");\n    assert_eq(http::jar().len(), 0);\n    let again = http::new_jar(admin.to_array());\n    let client = http::client(#{ base_url: BASE, jar: again });\n    assert_eq(client.get(\"/headers\").json(\"headers.cookie\"), \"role=admin\");\n}",
     },
     FunctionDoc {
         signature: "http::events(url, params) -> EventStream",

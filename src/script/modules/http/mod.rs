@@ -36,6 +36,8 @@ mod client_docs;
 mod debug;
 mod docs;
 mod form;
+pub mod jar;
+mod jar_docs;
 mod pages;
 mod request;
 mod response;
@@ -47,6 +49,8 @@ mod verbs;
 
 pub use client::HttpClient;
 pub use client_docs::MODULE as CLIENTS;
+pub use jar::CookieJar;
+pub use jar_docs::MODULE as JARS;
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};
 use response::RequestEcho;
@@ -68,6 +72,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     response::register(engine);
     pages::register(engine, context);
     let mut module = Module::new();
+    jar::register(engine, &mut module, context);
     verbs::register(engine, &mut module, context);
     stream::register(engine, &mut module, context);
     define(&mut module, "form", |fields: Map| request::form(&fields));
@@ -88,10 +93,10 @@ fn register(engine: &mut Engine, context: &HostContext) {
         request::file(&host, &path, Some(content_type))
     });
     let host = context.clone();
-    define(&mut module, "cookies", move |url: ImmutableString| cookies(&host, &url));
+    define(&mut module, "cookies", move |url: ImmutableString| CookieJar::of_vu(&host)?.cookies(&url));
     let host = context.clone();
     define(&mut module, "set_cookie", move |url: ImmutableString, name: ImmutableString, value: ImmutableString| {
-        set_cookie(&host, &url, &name, &value)
+        CookieJar::of_vu(&host)?.set(&url, &name, &value, &Map::new())
     });
     let host = context.clone();
     define(&mut module, "clear_cookies", move || clear_cookies(&host));
@@ -349,25 +354,6 @@ fn client_of(host: &HostContext) -> ScriptResult<Rc<VuContext>> {
 
 fn parsed(url: &str) -> ScriptResult<url::Url> {
     url::Url::parse(url).map_err(|error| host_error(format!("`{url}` is no URL: {error}")))
-}
-
-fn cookies(host: &HostContext, url: &str) -> ScriptResult<Map> {
-    let vu = client_of(host)?;
-    let url = parsed(url)?;
-    let Some(client) = &vu.client else { return Ok(Map::new()) };
-    let jar = client.cookies().borrow();
-    Ok(jar.get(&url).into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-}
-
-fn set_cookie(host: &HostContext, url: &str, name: &str, value: &str) -> ScriptResult<()> {
-    let vu = client_of(host)?;
-    let parsed = parsed(url)?;
-    let Some(client) = &vu.client else { return Ok(()) };
-    if client.cookies().borrow_mut().set(&parsed, name, value) {
-        Ok(())
-    } else {
-        Err(host_error(format!("a cookie `{name}` can't be set for `{url}`")))
-    }
 }
 
 fn clear_cookies(host: &HostContext) -> ScriptResult<()> {
