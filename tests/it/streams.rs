@@ -30,10 +30,13 @@ fn events_are_counted_under_the_tags_of_their_request() {
             print(http::get(env("BASE_URL") + "/health", #{ name: "after" }).reused);
         }
     "#;
-    let flags = "--demo --threshold http_stream_first_event{model:m,group:talk}:max>0 \
+    let flags = "--demo --report page.html --threshold http_stream_first_event{model:m,group:talk}:max>0 \
                  --threshold http_stream_events{name:answer,method:POST,status:200}:count==5 \
                  --threshold checks:rate==1";
-    let ran = Loadr::script(script).flags(flags).run().expect(0);
+    let (ran, directory) = Loadr::script(script).flags(flags).start().wait_keeping();
+    let ran = ran.expect(0);
+    let page = std::fs::read_to_string(directory.path().join("page.html")).expect("a page");
+    assert!(page.contains("\"http_stream_first_event\""), "the page has what was measured of streams");
     assert_eq!(
         ran.prints(),
         [
