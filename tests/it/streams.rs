@@ -24,7 +24,8 @@ fn events_are_counted_under_the_tags_of_their_request() {
             });
             print(texts);
             let lines = http::stream("GET", env("BASE_URL") + "/stream?count=1&first=1&ms=1&format=lines", (), #{ name: "lines" });
-            print(lines.each(|event| { print(event); true }));
+            for line in lines { print(line); }
+            print(lines.events);
             // Its connection was kept.
             print(http::get(env("BASE_URL") + "/health", #{ name: "after" }).reused);
         }
@@ -61,8 +62,7 @@ fn a_stream_ends_with_whoever_opened_it() {
                 vu.state.kept = http::events(URL, #{ name: "kept" });
                 print(vu.state.kept.next().json("index"));
                 let closed = http::events(URL, #{ name: "closed" });
-                closed.next();
-                closed.close();
+                for event in closed { closed.close(); }
                 print(closed.response.error);
                 parallel([|| { http::events(URL, #{ name: "flow" }).next(); }]);
                 return;
@@ -113,7 +113,8 @@ fn what_goes_wrong_is_told() {
         const BASE = env("BASE");
         fn read(path, params) {
             let stream = http::events(BASE + path, params);
-            let count = stream.each(|event| true);
+            let count = 0;
+            for event in stream { count += 1; }
             print(`${path}: ${count} ${stream.status} ${stream.error_code} ${stream.error.contains("failed: ")}`);
             stream
         }
@@ -179,7 +180,7 @@ fn who_looks_at_single_requests_sees_how_a_stream_began() {
     let script = r#"
         fn journey() {
             let stream = http::events(env("BASE_URL") + "/stream?count=2&first=1&ms=1", #{ name: "answer" });
-            stream.each(|event| true);
+            for event in stream { }
             // What is kept for the trace is not the response's.
             print(`body: "${stream.response.body}"`);
         }
