@@ -175,6 +175,39 @@ fn test_stream() {
 }
 
 #[test]
+fn clients_and_jars_are_recorded_and_played_as_well() {
+    let tests = r#"
+const API = http::client(#{ base_url: BASE + "/", cookies: "own", headers: #{ Accept: "application/json" }, timeout: 9.s });
+const OTHER = http::client(#{ base_url: BASE, user_agent: "other/1", no_connection_reuse: true });
+fn test_each_has_its_cookies() {
+    API.get("cookies/set?who=api");
+    OTHER.get("/cookies/set?who=user");
+    let jar = http::new_jar();
+    http::client(#{ base_url: BASE, jar: jar }).get("/cookies/set?who=jar");
+    assert::eq([API.jar().get(BASE, "who"), http::jar().get(BASE, "who"), jar.get(BASE, "who")], ["api", "user", "jar"]);
+    // The same URL again, as another asks for it: answers come in the order of the requests.
+    assert::eq(API.get("cookies").json("cookies.who"), "api");
+    assert::eq(http::get(BASE + "/cookies").json("cookies.who"), "user");
+    assert::eq(http::get(BASE + "/cookies", #{ jar: () }).json("cookies.who"), ());
+}
+fn test_attempts_and_batches() {
+    let res = API.get("flaky?key=recorded&fails=2", #{ retries: #{ count: 2, delay: 1.ms } });
+    assert::eq([res.status, res.attempts], [200, 3]);
+    let all = OTHER.batch(["/item/1", "/item/2"]);
+    assert::eq([all[0].json("id"), all[1].json("id")], [1, 2]);
+}
+"#;
+    let (ran, directory) = testing(tests).flags("test shop.rhai --record answers.json").start().wait_keeping();
+    ran.expect(0);
+    let answers = fs::read_to_string(directory.path().join("answers.json")).expect("a recording");
+    // The shop of the recording is closed by now: nothing answers there.
+    let script = format!("{SHOP}{tests}");
+    let played = Loadr::new().file("shop.rhai", script).file("answers.json", answers);
+    let ran = played.flags("test shop.rhai --replay answers.json").run().expect(0);
+    assert!(ran.stdout.contains("PASSED  ·  2 tests"), "{ran}");
+}
+
+#[test]
 fn results_as_json_hold_what_failed() {
     let tests = "fn test_a() { check(price(1), #{ \"is cheap\": |p| p < 0.0 }); assert::eq(1, 2); }\nfn test_b() {}";
     let ran = testing(tests).flags("test shop.rhai --format json").run().expect(1);
