@@ -53,6 +53,13 @@ fn the_top_level_has_no_jar() {
 }
 
 #[test]
+fn a_client_has_one_choice_of_cookies() {
+    let script = r#"fn journey() { http::client(#{ jar: http::new_jar(), cookies: "none" }); }"#;
+    let ran = Loadr::script(script).flags("--iterations 1 --allow-failure").run();
+    assert!(format!("{ran}").contains("`http::client`: `jar` and `cookies` exclude each other"), "{ran}");
+}
+
+#[test]
 fn certificates_and_keys_are_looked_at_before_a_run() {
     let options = |auth: &str| {
         format!(

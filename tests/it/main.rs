@@ -48,6 +48,7 @@ mod terminal;
 mod texts;
 mod thresholds;
 mod trials;
+mod uploads;
 mod verdict;
 mod watch;
 mod wire;

@@ -24,15 +24,19 @@ fn events_are_counted_under_the_tags_of_their_request() {
             });
             print(texts);
             let lines = http::stream("GET", env("BASE_URL") + "/stream?count=1&first=1&ms=1&format=lines", (), #{ name: "lines" });
-            print(lines.each(|event| { print(event); true }));
+            for line in lines { print(line); }
+            print(lines.events);
             // Its connection was kept.
             print(http::get(env("BASE_URL") + "/health", #{ name: "after" }).reused);
         }
     "#;
-    let flags = "--demo --threshold http_stream_first_event{model:m,group:talk}:max>0 \
+    let flags = "--demo --report page.html --threshold http_stream_first_event{model:m,group:talk}:max>0 \
                  --threshold http_stream_events{name:answer,method:POST,status:200}:count==5 \
                  --threshold checks:rate==1";
-    let ran = Loadr::script(script).flags(flags).run().expect(0);
+    let (ran, directory) = Loadr::script(script).flags(flags).start().wait_keeping();
+    let ran = ran.expect(0);
+    let page = std::fs::read_to_string(directory.path().join("page.html")).expect("a page");
+    assert!(page.contains("\"http_stream_first_event\""), "the page has what was measured of streams");
     assert_eq!(
         ran.prints(),
         [
@@ -61,8 +65,7 @@ fn a_stream_ends_with_whoever_opened_it() {
                 vu.state.kept = http::events(URL, #{ name: "kept" });
                 print(vu.state.kept.next().json("index"));
                 let closed = http::events(URL, #{ name: "closed" });
-                closed.next();
-                closed.close();
+                for event in closed { closed.close(); }
                 print(closed.response.error);
                 parallel([|| { http::events(URL, #{ name: "flow" }).next(); }]);
                 return;
@@ -113,7 +116,8 @@ fn what_goes_wrong_is_told() {
         const BASE = env("BASE");
         fn read(path, params) {
             let stream = http::events(BASE + path, params);
-            let count = stream.each(|event| true);
+            let count = 0;
+            for event in stream { count += 1; }
             print(`${path}: ${count} ${stream.status} ${stream.error_code} ${stream.error.contains("failed: ")}`);
             stream
         }
@@ -179,7 +183,7 @@ fn who_looks_at_single_requests_sees_how_a_stream_began() {
     let script = r#"
         fn journey() {
             let stream = http::events(env("BASE_URL") + "/stream?count=2&first=1&ms=1", #{ name: "answer" });
-            stream.each(|event| true);
+            for event in stream { }
             // What is kept for the trace is not the response's.
             print(`body: "${stream.response.body}"`);
         }

@@ -150,6 +150,11 @@ fn test_login() {
     assert::contains(account.body, "user1");
     assert::status(http::get(BASE + "/gzip"), 200);
 }
+fn test_stream() {
+    let texts = [];
+    for event in http::events(BASE + "/stream?count=2&first=1&ms=1") { texts.push(event.json("text")); }
+    assert::eq(texts, ["the", " shop", ()]);
+}
 "#;
     let (ran, directory) = testing(tests).flags("test shop.rhai --record answers.json").start().wait_keeping();
     ran.expect(0);
@@ -161,12 +166,45 @@ fn test_login() {
     let play = |script: &str| Loadr::new().file("shop.rhai", script).file("answers.json", &answers);
     let script = format!("{SHOP}{tests}");
     let ran = play(&script).flags("test ./shop.rhai --replay answers.json").run().expect(0);
-    assert!(ran.stdout.contains("PASSED  ·  2 tests"), "{ran}");
+    assert!(ran.stdout.contains("PASSED  ·  3 tests"), "{ran}");
 
     let ran =
         play(&script.replace("price(1)", "price(2)")).flags("test shop.rhai --replay answers.json").run().expect(1);
-    assert!(ran.stdout.contains("1 of 2 tests failed"), "{ran}");
+    assert!(ran.stdout.contains("1 of 3 tests failed"), "{ran}");
     assert!(ran.stdout.contains("/item/2` is not recorded; nearest is `GET http://127.0.0.1:"), "{ran}");
+}
+
+#[test]
+fn clients_and_jars_are_recorded_and_played_as_well() {
+    let tests = r#"
+const API = http::client(#{ base_url: BASE + "/", cookies: "own", headers: #{ Accept: "application/json" }, timeout: 9.s });
+const OTHER = http::client(#{ base_url: BASE, user_agent: "other/1", no_connection_reuse: true });
+fn test_each_has_its_cookies() {
+    API.get("cookies/set?who=api");
+    OTHER.get("/cookies/set?who=user");
+    let jar = http::new_jar();
+    http::client(#{ base_url: BASE, jar: jar }).get("/cookies/set?who=jar");
+    assert::eq([API.jar().get(BASE, "who"), http::jar().get(BASE, "who"), jar.get(BASE, "who")], ["api", "user", "jar"]);
+    // The same URL again, as another asks for it: answers come in the order of the requests.
+    assert::eq(API.get("cookies").json("cookies.who"), "api");
+    assert::eq(http::get(BASE + "/cookies").json("cookies.who"), "user");
+    assert::eq(http::get(BASE + "/cookies", #{ jar: () }).json("cookies.who"), ());
+}
+fn test_attempts_and_batches() {
+    let res = API.get("flaky?key=recorded&fails=2", #{ retries: #{ count: 2, delay: 1.ms } });
+    assert::eq([res.status, res.attempts], [200, 3]);
+    let all = OTHER.batch(["/item/1", "/item/2"]);
+    assert::eq([all[0].json("id"), all[1].json("id")], [1, 2]);
+}
+"#;
+    let (ran, directory) = testing(tests).flags("test shop.rhai --record answers.json").start().wait_keeping();
+    ran.expect(0);
+    let answers = fs::read_to_string(directory.path().join("answers.json")).expect("a recording");
+    // The shop of the recording is closed by now: nothing answers there.
+    let script = format!("{SHOP}{tests}");
+    let played = Loadr::new().file("shop.rhai", script).file("answers.json", answers);
+    let ran = played.flags("test shop.rhai --replay answers.json").run().expect(0);
+    assert!(ran.stdout.contains("PASSED  ·  2 tests"), "{ran}");
 }
 
 #[test]

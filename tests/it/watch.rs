@@ -461,6 +461,10 @@ fn secrets_are_not_shown() {
                 headers: #{ "Authorization": "Bearer sesame3", "X-Api-Key": "sesame4" }, cookies: #{ own: "sesame5" },
             });
             http::get(`${BASE}/echo`, #{ auth: "ann:sesame6" });
+            let jar = http::new_jar();
+            jar.set(BASE, "third", "sesame10");
+            jar.set(BASE, "fourth", "sesame11");
+            http::get(`${BASE}/echo`, #{ jar: jar, cookies: #{ fourth: () } });
             let res = http::post(`${BASE}/echo`, http::form(#{ user: "ann", token: "sesame7" }));
             check(res, #{ "sent": |r| r.request.body.contains("token=") });
             check("sesame8", #{ "has a token": |t| t != () });
@@ -475,6 +479,7 @@ fn secrets_are_not_shown() {
         "authorization: Bearer ***",
         "x-api-key: ***",
         "session=***; own=***",
+        "cookie: third=***\n",
         "authorization: Basic ***",
         "api_key=***",
     ] {

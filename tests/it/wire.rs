@@ -349,6 +349,27 @@ fn a_batch_keeps_to_its_hosts_share() {
 }
 
 #[test]
+fn connections_to_a_host_are_bounded_for_a_run_and_for_a_client() {
+    let script = r#"
+        const BOUND = http::client(#{ base_url: env("BASE"), connections_per_host: 1 });
+        fn journey(vu) {
+            let urls = ["/1", "/2", "/3", "/4"];
+            if env("WHICH") == "client" { BOUND.batch(urls); } else { http::batch(urls.map(|path| env("BASE") + path)); }
+        }
+    "#;
+    for (which, flags, connections) in [
+        ("run", "--connections-per-host 3 --vus 1 --iterations 2", 3),
+        ("run", "--connections-per-host 2 --share-connections --threads 1 --vus 4 --iterations 8", 2),
+        ("client", "--vus 1 --iterations 2", 1),
+    ] {
+        let server = Server::ok("x");
+        let ran = Loadr::script(script).var("BASE", server.base()).var("WHICH", which).flags(flags).run().expect(0);
+        assert_eq!(server.connections(), connections, "{which} {flags}\n{ran}");
+        assert_eq!(ran.count("http_reqs"), server.requests().len() as f64, "{ran}");
+    }
+}
+
+#[test]
 fn urls_with_ids_are_grouped_unless_named() {
     let (_, ran) = journey(
         r#"

@@ -9,7 +9,10 @@
 //! fifty VUs on one connection the difference would be the generator's and not the target's.
 
 mod exchange;
+mod queue;
 mod stream;
+
+use queue::Queue;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -149,9 +152,7 @@ async fn drive(mut driver: Driver<Io, Bytes>, track: Rc<Track>) {
         let mut run = pin!(std::future::poll_fn(|cx| {
             let polled = Pin::new(&mut driver).poll(cx);
             // The server may have allowed more requests at once.
-            if track.waiting.get() > 0 {
-                track.room.notify_waiters();
-            }
+            track.queue.wake_next();
             polled
         }));
         tokio::select! {
@@ -164,7 +165,7 @@ async fn drive(mut driver: Driver<Io, Bytes>, track: Rc<Track>) {
         }
     }
     track.ended.set(true);
-    track.room.notify_waiters();
+    track.queue.wake_all();
 }
 
 /// What the socket of a connection and its requests tell each other.
@@ -178,9 +179,8 @@ struct Track {
     ended: Cell<bool>,
     /// Notified when nobody holds the connection any more.
     unneeded: Notify,
-    /// How many requests wait because the server takes no more at once, and what wakes them.
-    waiting: Cell<u32>,
-    room: Notify,
+    /// Requests that wait because the server takes no more at once.
+    queue: Queue,
 }
 
 /// When the bytes of each request were written.

@@ -125,13 +125,13 @@ impl<'a> Flight<'a> {
     /// Waits until the server takes one more request at once.
     async fn wait_for_room(&self, progress: &Progress<'_>) {
         let shared = self.shared;
-        while shared.streams.get() >= shared.sender.current_max_send_streams() && !shared.track.ended.get() {
+        let queue = &shared.track.queue;
+        let has_room = || shared.streams.get() < shared.sender.current_max_send_streams() || shared.track.ended.get();
+        // Who asks later must not overtake those who wait.
+        if !(queue.is_empty() && has_room()) {
             progress.doing.set(Doing::Queueing);
             progress.queued.set(progress.queued.get().or_else(|| Some(Instant::now())));
-            let waiting = &shared.track.waiting;
-            waiting.set(waiting.get() + 1);
-            let _one_less = Defer(|| waiting.set(waiting.get() - 1));
-            shared.track.room.notified().await;
+            queue.wait_until(has_room).await;
         }
         shared.streams.set(shared.streams.get() + 1);
         self.counted.set(true);
@@ -236,18 +236,8 @@ impl Drop for Flight<'_> {
         self.shared.track.stamps.borrow_mut().remove(self.stamp);
         if self.counted.get() {
             self.shared.streams.set(self.shared.streams.get() - 1);
-            if self.shared.track.waiting.get() > 0 {
-                self.shared.track.room.notify_one();
-            }
+            self.shared.track.queue.wake_next();
         }
-    }
-}
-
-struct Defer<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Defer<F> {
-    fn drop(&mut self) {
-        (self.0)();
     }
 }
 

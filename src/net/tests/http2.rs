@@ -228,6 +228,30 @@ async fn the_server_bounds_how_many_are_under_way() {
 }
 
 #[tokio::test]
+async fn who_was_served_waits_behind_those_who_were_not() {
+    worker(async {
+        let mut settings = builder();
+        settings.max_concurrent_streams(1);
+        let server = H2::start(settings, |got, respond| async move { reply(respond, &[], got.uri) }).await;
+        let busy = h2_client(|options| options.share_connections = true);
+        let others: Vec<_> = (0..3).map(|_| Client::new(busy.network().clone())).collect();
+        get_ok(&busy, &server.url("/settings")).await;
+        let url = server.url("/again");
+        let again = async {
+            for _ in 0..4 {
+                get_ok(&busy, &url).await;
+            }
+        };
+        let urls: Vec<_> = (0..3).map(|id| server.url(&format!("/{id}"))).collect();
+        let each = futures_util::future::join_all(others.iter().zip(&urls).map(|(other, url)| get_ok(other, url)));
+        futures_util::future::join(again, each).await;
+        let paths: Vec<_> = server.got().iter().map(|got| got.uri.rsplit('/').next().unwrap().to_owned()).collect();
+        assert_eq!(paths, ["settings", "again", "0", "1", "2", "again", "again", "again"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn large_bodies_pass_both_ways() {
     worker(async {
         let server = H2::start(builder(), |got, respond| async move { reply(respond, &[], got.body) }).await;

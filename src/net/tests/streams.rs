@@ -179,6 +179,14 @@ async fn a_stream_that_never_ends_ends_with_its_time_or_with_its_silence() {
     };
     assert!(exchange == 0 && detail.contains("not over within 300ms"), "{detail}");
 
+    // Nor does a flood of them keep its time from coming.
+    let (url, ..) = endless(": noise\n", Duration::ZERO).await;
+    let (mut request, feed, _) = streamed(&client, &url, options());
+    request.timeout = Some(Duration::from_millis(300));
+    let (data, exchange) = read_all(&client, request, &feed).await;
+    assert_eq!((fault(&exchange), data.len()), (Some(Fault::TIMEOUT), 0));
+    assert!(exchange.taken.unwrap().bytes > 1_000);
+
     let server = Server::start(|_| Reply::Stall(format!("{HEAD}data: 1\n\n"))).await;
     let (request, feed, _) = streamed(&client, &server.url("/"), options());
     let (data, exchange) = tokio::select! {

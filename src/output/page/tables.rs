@@ -163,10 +163,11 @@ pub(super) fn slowest(report: &Report) -> Option<Vec<PageExample>> {
     (!report.slowest.is_empty()).then(|| report.slowest.iter().map(one).collect())
 }
 
-/// The script's own metrics, as texts; sub-metrics that only a threshold looks at are left out.
+/// The script's own metrics and those of its streams, as texts; sub-metrics that only a threshold looks at are left out.
 pub(super) fn metrics(report: &Report) -> Vec<PageMetric> {
-    let own = report.metrics.iter().filter(|(name, _)| !name.contains('{') && Nature::builtin(name).is_none());
-    own.map(|(name, metric)| one_metric(name, metric)).collect()
+    let is_shown = |name: &str| name.starts_with("http_stream_") || Nature::builtin(name).is_none();
+    let shown = report.metrics.iter().filter(|(name, _)| !name.contains('{') && is_shown(name));
+    shown.map(|(name, metric)| one_metric(name, metric)).collect()
 }
 
 fn one_metric(name: &str, metric: &MetricSummary) -> PageMetric {

@@ -243,7 +243,6 @@ impl Type {
             (Self::Jar, "delete") => Self::Bool,
             (Self::Client, "batch") => Self::Unknown,
             (Self::Client, "events" | "stream") => Self::Stream,
-            (Self::Stream, "each") => Self::Int,
             (Self::Client, _) => Self::Response,
             (_, "to_string") => Self::Text,
             _ => Self::Unknown,

@@ -514,7 +514,12 @@ mod tests {
         let engine = engine();
         let source = format!("fn other() {{ 1 == 2 }} let limit = 5; let max = 7; {condition}");
         let ast = engine.compile(source).expect("it compiles");
-        let closure = ast.iter_functions().find(|function| function.name.starts_with("anon$")).expect("a closure");
+        // They come in any order; of closures within one another the outer one is meant, whose parameter stands first. What it
+        // captures are parameters, too, before its own.
+        let is_outer = |own: Option<&&str>| own.is_some_and(|own| condition.starts_with(&format!("|{own}|")));
+        let is_it = |name: &str, own: Option<&&str>| name.starts_with("anon$") && is_outer(own);
+        let found = ast.iter_functions().find(|function| is_it(function.name, function.params.last()));
+        let closure = found.expect("a closure");
         let (name, parameters) = (closure.name.to_owned(), closure.params.len());
         let file = File { ast, around: engine.new_global_runtime_state() };
         let found = file.condition(&engine, &name, parameters).expect("it is there");

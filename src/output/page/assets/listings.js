@@ -245,8 +245,8 @@ export const LISTINGS = [
   {
     id: "metrics-table",
     section: "metrics",
-    title: "Metrics of the script",
-    caption: "What the script measured itself",
+    title: "Other metrics",
+    caption: "What the script measured itself, and the events of its streams",
     none: null,
     rows: (doc) => doc.metrics,
     key: (row) => row.name,

@@ -266,6 +266,11 @@ impl Settings {
                 unknown => return Err(unknown_setting(unknown)),
             }
         }
+        if params.contains_key("jar") && cookies != Cookies::Shared {
+            return Err(host_error(
+                "`http::client`: `jar` and `cookies` exclude each other: a jar that is given is the client's own",
+            ));
+        }
         let is_about_files =
             options.keys().any(|name| ["tls_ca", "tlsCa", "tls_auth", "tlsAuth"].contains(&name.as_str()));
         let options = with_options(run.options(), options)?;

@@ -146,7 +146,11 @@ const DOCS: &[FunctionDoc] = &[
         errors: ERRORS,
         example: "
             const MODEL = http::client(#{ base_url: env(\"BASE_URL\"), timeout: 30.s });
-            fn journey() { assert_eq(MODEL.events(\"/stream?count=2&first=1&ms=1\").each(|event| true), 3); }
+            fn journey() {
+                let stream = MODEL.events(\"/stream?count=2&first=1&ms=1\");
+                for event in stream { assert_eq(event.type == \"token\" || event.json(\"done\"), true); }
+                assert_eq(stream.events, 3);
+            }
         ",
     },
     FunctionDoc {

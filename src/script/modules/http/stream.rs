@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::http::Method;
 use ::http::header::{ACCEPT, HeaderValue};
 use bytes::Bytes;
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
 use tokio::task::AbortHandle;
 
 use super::client::HttpClient;
@@ -296,18 +296,6 @@ impl EventStream {
         }
     }
 
-    fn each(&self, context: &NativeCallContext, call: &FnPtr) -> ScriptResult<i64> {
-        let mut count = 0;
-        while let Some(event) = self.next()? {
-            count += 1;
-            let went_on = call.call_raw(context, None, [Dynamic::from(event)])?;
-            if went_on.as_bool() == Ok(false) {
-                self.close();
-            }
-        }
-        Ok(count)
-    }
-
     fn close(&self) {
         close(&self.0.handle);
     }
@@ -389,9 +377,6 @@ pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostC
     engine.register_iterator_result::<EventStream, StreamEvent>();
     engine.register_fn("next", |stream: &mut EventStream| -> ScriptResult<Dynamic> {
         Ok(stream.next()?.map_or(Dynamic::UNIT, Dynamic::from))
-    });
-    engine.register_fn("each", |context: NativeCallContext, stream: &mut EventStream, call: FnPtr| {
-        stream.clone().each(&context, &call)
     });
     engine.register_fn("close", |stream: &mut EventStream| stream.close());
     engine.register_get("status", |stream: &mut EventStream| stream.status());

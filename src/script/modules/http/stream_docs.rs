@@ -42,19 +42,6 @@ const DOCS: &[FunctionDoc] = &[
         ",
     },
     FunctionDoc {
-        signature: "stream.each(call) -> int",
-        summary: "Calls a function with each event until the end, or until it returns `false`, which closes the stream. Returns how many events there were.",
-        parameters: &[("call", "Takes an event.")],
-        errors: "As `stream.next`, and those of the function.",
-        example: "
-            const BASE = env(\"BASE_URL\");
-            fn journey() {
-                let stream = http::events(`${BASE}/stream?count=3&first=1&ms=1`);
-                assert_eq(stream.each(|event| event.id != \"1\"), 2);
-            }
-        ",
-    },
-    FunctionDoc {
         signature: "stream.close()",
         summary: "Ends the stream: its connection is closed, and events that were not read yet are dropped. So does letting go of it, and the end of the iteration.",
         parameters: &[],
@@ -105,7 +92,9 @@ const DOCS: &[FunctionDoc] = &[
             fn journey() {
                 let url = `${BASE}/stream?count=9&first=1&ms=60000`;
                 let stream = http::events(url, #{ idle_timeout: 100.ms });
-                assert_eq(stream.each(|event| true), 1);
+                let count = 0;
+                for event in stream { count += 1; }
+                assert_eq(count, 1);
                 assert_eq(stream.error.contains(\"nothing came for 100ms\"), true);
             }
         ",
@@ -119,7 +108,7 @@ const DOCS: &[FunctionDoc] = &[
             const BASE = env(\"BASE_URL\");
             fn journey() {
                 let stream = http::events(`${BASE}/stream?count=9&ms=60000`, #{ timeout: 200.ms });
-                stream.each(|event| true);
+                for event in stream { }
                 assert_eq(stream.error_code, 1050);
             }
         ",
@@ -133,7 +122,7 @@ const DOCS: &[FunctionDoc] = &[
             const BASE = env(\"BASE_URL\");
             fn journey() {
                 let stream = http::events(`${BASE}/stream?count=9&first=1&ms=1`, #{ max_events: 4 });
-                stream.each(|event| true);
+                for event in stream { }
                 assert_eq(stream.events, 4);
             }
         ",
