@@ -45,6 +45,7 @@ mod signals;
 mod terminal;
 mod texts;
 mod thresholds;
+mod tls;
 mod trials;
 mod verdict;
 mod watch;
