@@ -35,7 +35,7 @@ docs:
 bench name="record":
     cargo bench --bench {{ name }}
 
-# What the whole program costs, side by side with others: throughput, memory, ready, growth, cold, watch, demo, all
+# What the whole program costs, side by side with others: throughput, memory, ready, growth, cold, watch, uploads, demo, all
 figures name="throughput":
     cargo build --release
     python3 benches/figures.py {{ name }}

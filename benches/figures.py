@@ -11,6 +11,7 @@
     python3 benches/figures.py cold           from the start of the process to its first request
     python3 benches/figures.py check          loadr check, cold: the smallest script, and one of 2,000 lines
     python3 benches/figures.py watch          loadr watch: from a save to the first line, and to the first request's, 50 saves
+    python3 benches/figures.py uploads        memory while 100 virtual users upload 1 GB each
     python3 benches/figures.py demo           what the demo server costs beside what loadr costs, journey by journey
     python3 benches/figures.py all
 
@@ -32,6 +33,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -370,6 +372,62 @@ def watch(directory):
         print(f"watch: {what} after {times[len(times) // 2]:.1f} ms, p95 {p95:.1f} ms, most {times[-1]:.1f} ms")
 
 
+UPLOAD = """const URL = env("URL");
+const SIZE = env("SIZE");
+fn journey() {
+    let res = http::put(URL, http::generated(SIZE), #{ name: "upload", timeout: 60.m });
+    check(res, #{ "arrived": |r| r.status == 200 });
+}
+"""
+
+
+class Sink:
+    """Reads bodies with a length and throws them away, each connection in a thread of its own."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.bytes = 0
+        self.lock = threading.Lock()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        # With MSG_TRUNC the kernel drops what has arrived instead of copying it: what is left is the sender's cost.
+        nowhere, head = bytearray(1 << 20), b""
+        with connection:
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(1024)
+            length = int(re.search(rb"content-length: (\d+)", head, re.I)[1])
+            left = length - (len(head) - head.index(b"\r\n\r\n") - 4)
+            while left > 0:
+                count = connection.recv_into(nowhere, min(left, len(nowhere)), socket.MSG_TRUNC)
+                if count == 0:
+                    return
+                left -= count
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            with self.lock:
+                self.bytes += length
+
+
+def uploads(directory):
+    users, megabytes = 100, int(os.environ.get("BENCH_UPLOAD_MB", "1000"))
+    sink = Sink()
+    flags = ("--vus", str(users), "--iterations", str(users), "-e", f"SIZE={megabytes}MB")
+    user, system, peak, wall, report = loadr(directory, UPLOAD, f"http://127.0.0.1:{sink.port}/", *flags)
+    arrived = report["checks"][0]["passes"]
+    if arrived != users or sink.bytes < users * megabytes * 1_000_000:
+        sys.exit(f"{arrived} of {users} uploads arrived, {sink.bytes:,} bytes")
+    gigabytes = sink.bytes / 1e9
+    print(f"uploads: {users} VUs at once, {megabytes:,} MB each: {peak / 1000:.1f} MB resident at the peak; "
+          f"{gigabytes:.0f} GB in {wall:.0f} s ({gigabytes / wall:.2f} GB/s), "
+          f"{(user + system) / gigabytes:.2f} s of CPU a GB (user {user / gigabytes:.2f}, system {system / gigabytes:.2f})")
+
+
 def demo(directory):
     port = free_port()
     with Server([LOADR, "demo", "--listen", f"127.0.0.1:{port}", "--threads", "1"], port) as server:
@@ -387,7 +445,7 @@ def demo(directory):
 
 
 def main():
-    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, growth, cold, check, watch, demo)}
+    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, growth, cold, check, watch, uploads, demo)}
     wanted = sys.argv[1:] or ["help"]
     if wanted == ["all"]:
         wanted = list(known)

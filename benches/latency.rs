@@ -11,7 +11,7 @@ mod known;
 
 use std::process::ExitCode;
 
-use known::{Delays, Server, durations, percentile_ms, run};
+use known::{Delays, Server, Waits, durations, percentile_ms, run};
 use serde_json::json;
 
 /// How far a figure may be off: this share, or so many milliseconds, whichever is more.
@@ -28,7 +28,7 @@ const DURATION: &str = "10s";
 
 /// How many requests a second are made at most, started by a schedule that is far beyond it.
 fn saturation(delays: Delays) -> f64 {
-    let server = Server::start(delays);
+    let server = Server::start(delays, Waits::Closely);
     let scenario = json!({
         "executor": "constant-arrival-rate", "rate": BEYOND, "duration": "5s", "late": "drop",
         "pre_allocated_vus": VUS, "max_vus": VUS,
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         let rate = (saturated / 3.0).floor().max(1.0);
         // Twice what is under way on average; beyond that VUs are added.
         let vus = (rate * delays.mean().as_secs_f64() * 2.0).ceil();
-        let server = Server::start(delays);
+        let server = Server::start(delays, Waits::Closely);
         let scenario = json!({
             "executor": "ramping-arrival-rate", "start_rate": 0, "pre_allocated_vus": vus, "max_vus": vus * 4.0,
             // Not at once: a thousand connections that are opened in one moment are no test of latencies.

@@ -6,11 +6,11 @@
 
 mod known;
 
-use known::{Delays, Server, durations, percentile_ms, run};
+use known::{Delays, Server, Waits, durations, percentile_ms, run};
 
 /// The percentiles that are compared, as (p, server's, reported).
 fn compare(delays: Delays, requests: usize) -> Vec<(f64, f64, f64)> {
-    let server = Server::start(delays);
+    let server = Server::start(delays, Waits::Calmly);
     let options = serde_json::json!({ "vus": 10, "iterations": requests, "threads": 1 });
     let report = run(server.address, &options);
     let record = server.stop();

@@ -29,6 +29,7 @@ use super::body::{Decoder, Framing, Gather, Sink};
 use super::request::{HEADERS_MAX, Request};
 use super::response::{JSON, Refusal, Reply, Response, error_body};
 use super::routes::{Call, Found, Handler, TABLE, allowed};
+use super::stream::speak;
 use super::upload::{Upload, UploadKind};
 use super::worker::{Scratch, Worker};
 
@@ -169,6 +170,10 @@ async fn converse(stream: &mut TcpStream, worker: &Worker, scratch: &mut Scratch
         if reply.filler > 0 {
             flush(stream, scratch).await?;
             fill(stream, reply.filler).await?;
+        }
+        if let Some(tokens) = reply.tokens {
+            flush(stream, scratch).await?;
+            Box::pin(speak(stream, tokens)).await?;
         }
         worker.counters.request(route, reply.status, began.elapsed());
         if then != Then::Keep || scratch.out.len() >= OUTPUT_MAX {

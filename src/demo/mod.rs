@@ -49,6 +49,7 @@ mod routes;
 mod shop;
 mod stats;
 mod store;
+mod stream;
 mod upload;
 mod worker;
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::stream::Tokens;
+
 /// Why a request is refused, in its answer's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -29,6 +31,8 @@ pub(super) struct Reply {
     pub(super) delay: Duration,
     /// Bytes of generated body that follow the headers; the connection writes them.
     pub(super) filler: u64,
+    /// What is said token by token after the headers; the connection says it.
+    pub(super) tokens: Option<Tokens>,
 }
 
 impl Reply {
@@ -138,7 +142,7 @@ impl Begun<'_> {
     }
 
     fn reply(self, filler: u64) -> Reply {
-        Reply { status: self.status, delay: Duration::ZERO, filler }
+        Reply { status: self.status, delay: Duration::ZERO, filler, tokens: None }
     }
 
     /// Ends it with a body.
@@ -165,6 +169,14 @@ impl Begun<'_> {
         begun.out.extend_from_slice(b"\r\n");
         let filler = if begun.head_only { 0 } else { length };
         begun.reply(filler)
+    }
+
+    /// Ends it with tokens that the connection says one by one.
+    pub(super) fn tokens(self, content_type: &str, tokens: Tokens) -> Reply {
+        let begun = self.header("Content-Type", content_type).header("Transfer-Encoding", "chunked");
+        begun.out.extend_from_slice(b"\r\n");
+        let tokens = (!begun.head_only).then_some(tokens);
+        Reply { tokens, ..begun.reply(0) }
     }
 
     /// Ends it without a body.
@@ -216,7 +228,7 @@ mod tests {
     fn bodies_carry_type_and_length() {
         let (text, reply) = written(false, "", |r| r.json(200, "{}"));
         assert_eq!(text, format!("{OK}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"));
-        assert_eq!(reply, Reply { status: 200, delay: Duration::ZERO, filler: 0 });
+        assert_eq!(reply, Reply { status: 200, delay: Duration::ZERO, filler: 0, tokens: None });
         let (text, _) = written(false, "close", |r| r.begin(404).parts(HTML, &[b"ab", b"c"]));
         assert_eq!(
             text,

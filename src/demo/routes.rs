@@ -13,7 +13,7 @@ use super::request::Request;
 use super::response::{Reply, Response};
 use super::shop::Shop;
 use super::upload::UploadKind;
-use super::{account, behaviour, browse, echo, files, graphql, oauth, order, pages};
+use super::{account, behaviour, browse, echo, files, graphql, oauth, order, pages, stream};
 
 /// One request, as its handler sees it.
 pub(super) struct Call<'a> {
@@ -115,6 +115,7 @@ pub(super) const TABLE: &[Route] = &[
             ("DELETE", Whole(behaviour::status)),
         ],
     ),
+    route("/stream", &[("GET", Whole(stream::stream)), ("POST", Whole(stream::stream))]),
     route("/bytes/{n}", &[("GET", Whole(behaviour::bytes))]),
     route("/headers", &[("GET", Whole(echo::headers))]),
     route(

@@ -136,6 +136,13 @@ builtin! {
     /// How long a request of open load took from when it would have been sent, had its iteration started on time: the
     /// iteration's lag and the request's duration.
     HTTP_REQ_DURATION_INTENDED = 24, "http_req_duration_intended", Trend, Time;
+    /// From the first byte sent of a stream's request until its first event was there (of a language model: the time to the
+    /// first token).
+    HTTP_STREAM_FIRST_EVENT = 25, "http_stream_first_event", Trend, Time;
+    /// From one event of a stream to the next, but where the script had held it up.
+    HTTP_STREAM_EVENT_GAP = 26, "http_stream_event_gap", Trend, Time;
+    /// Events and lines of streams that have arrived.
+    HTTP_STREAM_EVENTS = 27, "http_stream_events", Counter, Default;
 }
 
 /// Why a metric could not be declared.

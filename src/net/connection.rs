@@ -109,7 +109,7 @@ impl Connection {
             let prepared = tls.prepare(origin.host()).await;
             prepared.map_err(|why| NetError { fault: Fault::INVALID_REQUEST, detail: format!("TLS: {why}") })?;
         }
-        let Dialed { socket, remote, forwarding } = dialer.dial(origin, offer, caller, opening).await?;
+        let Dialed { socket, remote, forwarding } = dialer.dial(tls, origin, offer, caller, opening).await?;
 
         let mut http2 = !offer.http1;
         let (wire, tls_version) = if origin.is_secure() {

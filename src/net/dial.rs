@@ -18,6 +18,7 @@ use super::proxy::{self, Forwarding};
 use super::race::race;
 use super::selection::Caller;
 use super::target::Origin;
+use super::tls::Tls;
 use super::wire::{Socket, Stream};
 use super::{NetError, classify};
 use crate::fault::Fault;
@@ -68,6 +69,7 @@ impl Dialer {
     /// Opens a socket to an origin, and enters what it took.
     pub(super) async fn dial(
         &self,
+        tls: &Tls,
         origin: &Origin,
         offer: Offer,
         caller: &Caller,
@@ -94,7 +96,7 @@ impl Dialer {
                 let socket = Socket::new(Stream::Tcp(tcp), opening.meter.clone());
                 Ok(Dialed { socket, remote: Some(remote), forwarding: None })
             }
-            Some(proxy) => self.through(proxy, origin, offer, caller, opening).await,
+            Some(proxy) => self.through(proxy, tls, origin, offer, caller, opening).await,
         }
     }
 
@@ -162,6 +164,7 @@ impl Dialer {
     async fn through(
         &self,
         proxy: &Proxy,
+        tls: &Tls,
         origin: &Origin,
         offer: Offer,
         caller: &Caller,
@@ -186,7 +189,17 @@ impl Dialer {
         let connecting = async {
             let connected = self.connect(&found.addresses, found.port, caller, opening).await;
             let (tcp, remote) = connected.map_err(unreachable)?;
-            let socket = Socket::new(Stream::Tcp(tcp), opening.meter.clone());
+            let stream = match proxy.scheme {
+                ProxyScheme::Https => {
+                    let shaken = tls.handshake_with_proxy(&proxy.host, tcp).await;
+                    Stream::Proxy(Box::new(shaken.map_err(|(fault, why)| {
+                        let detail = format!("TLS handshake with the proxy `{proxy}` failed: {why}");
+                        NetError { fault, detail }
+                    })?))
+                }
+                _ => Stream::Tcp(tcp),
+            };
+            let socket = Socket::new(stream, opening.meter.clone());
             // HTTP/2 is spoken with the target alone.
             if offer.http1 && proxy::forwards(proxy, origin) {
                 return Ok(Dialed { socket, remote: Some(remote), forwarding: Some(Forwarding::of(proxy)) });

@@ -6,39 +6,35 @@
 //!
 //! Cancelling is dropping: when the future of a request is dropped, its connection is closed.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
-    COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, LOCATION,
 };
-use ::http::{HeaderMap, HeaderValue, Method};
+use ::http::{HeaderValue, Method};
 use smallvec::SmallVec;
 use url::Url;
 
-use super::auth::Auth;
-use super::auth::aws::{self, Payload};
 use super::auth::digest::Challenges;
-use super::body::{Body, Outgoing};
+use super::body::Body;
 use super::connection::{Connection, Offer};
 use super::cookies::Jar;
 use super::dial::Dialer;
-use super::http1::{Answer, Http1, Message, Scratch, Terms};
+use super::http1::{Answer, Http1, Scratch, Terms};
 use super::intake::Intake;
 use super::pool::Pool;
-use super::proxy::Forwarding;
 use super::selection::Caller;
 use super::tape::Tape;
-use super::target::{self, Target, Targets};
+use super::target::{Target, Targets};
 use super::tls::{Sessions, Tls, TlsRoots};
 use super::{Exchange, NetError};
 use crate::fault::Fault;
 use crate::plan::HttpOptions;
 
+mod head;
 mod opening;
 mod request;
 
@@ -120,6 +116,12 @@ impl Network {
     pub fn target_of(&self, url: Url) -> Result<Rc<Target>, NetError> {
         let text = url.as_str().to_owned();
         self.targets.borrow_mut().parse(&text, url)
+    }
+
+    /// Whether answers are recorded, or come from a recording.
+    #[must_use]
+    pub fn is_taped(&self) -> bool {
+        self.tape.is_some()
     }
 
     /// The defaults.
@@ -210,6 +212,12 @@ impl Client {
         &self.jar
     }
 
+    /// The jar that a request uses.
+    #[must_use]
+    pub fn jar_of<'a>(&'a self, request: &'a Request) -> &'a Rc<RefCell<Jar>> {
+        request.jar.as_ref().unwrap_or(&self.jar)
+    }
+
     /// Ends an iteration: empties the jar and closes connections as the options say.
     pub fn end_iteration(&self) {
         if !self.network.options.no_cookies_reset && !self.is_jar_lent {
@@ -256,7 +264,7 @@ impl Client {
                 Some(tape) => self.taped(tape, &mut hop).await,
             };
             if exchange.headers.sets_cookies() {
-                self.jar.borrow_mut().store_all(&exchange.url, &exchange.headers);
+                self.jar_of(&hop.request).borrow_mut().store_all(&exchange.url, &exchange.headers);
             }
             if self.is_challenged(&mut hop, &exchange) {
                 exchanges.push(exchange);
@@ -307,6 +315,9 @@ impl Client {
     async fn taped(&self, tape: &Tape, hop: &mut Hop) -> Exchange {
         let mut exchange = Exchange::new(&hop.request);
         if tape.answer(&hop.request, &mut exchange) {
+            if let Intake::Stream(feed) = &hop.terms.intake {
+                feed.replay(&mut exchange);
+            }
             // As a request does: a script that asks in a loop must not hold up the others.
             tokio::task::yield_now().await;
             return exchange;
@@ -343,6 +354,17 @@ impl Client {
         let mut offer = Offer::new(hop.request.version.unwrap_or(options.http_version), origin);
         // Streams of one HTTP/2 connection have no pace of their own.
         offer.http2 &= !hop.terms.bandwidth.is_bounded() || !offer.http1;
+        let mut seat = None;
+        if options.connections_per_host > 0 {
+            seat = match Box::pin(self.seat(hop, origin, offer, &mut begun)).await {
+                Ok(seat) => seat,
+                Err(error) => {
+                    exchange.timings.blocked = begun.map_or(Duration::ZERO, |from| from.elapsed());
+                    exchange.error = Some(error);
+                    return exchange;
+                }
+            };
+        }
         let mut kept = if options.no_connection_reuse { None } else { self.kept().take(origin, offer) };
         if !hop.terms.bandwidth.is_bounded() {
             kept = kept.filter(|connection| !connection.is_narrow());
@@ -365,6 +387,9 @@ impl Client {
                 None => {
                     let from = *begun.get_or_insert_with(Instant::now);
                     hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
+                    if seat.is_some() {
+                        self.kept().make_room(origin, options.connections_per_host);
+                    }
                     match Box::pin(self.open(hop, origin, offer, &mut exchange)).await {
                         Ok(connection) => connection,
                         Err(error) => {
@@ -381,6 +406,10 @@ impl Client {
             let http = match &mut connection {
                 Connection::Http1(http) => http,
                 Connection::Http2(http) => {
+                    if !options.no_connection_reuse {
+                        // Others need no seat on it.
+                        seat = None;
+                    }
                     let next = Box::pin(self.over_http2(http, hop, body, &mut exchange, &mut begun)).await;
                     if next.again && !repeated {
                         repeated = true;
@@ -409,120 +438,6 @@ impl Client {
             }
             return exchange;
         }
-    }
-
-    fn message<'a>(
-        &self,
-        hop: &'a Hop,
-        target: &'a Target,
-        body: Outgoing,
-        forwarding: Option<&Forwarding>,
-    ) -> Message<'a> {
-        let request = &hop.request;
-        let is_plain = request.headers.is_empty()
-            && request.cookies.is_empty()
-            && request.auth.is_none()
-            && target.authorization().is_none()
-            && !request.body.is_streamed()
-            && !self.network.options.no_connection_reuse
-            && forwarding.is_none()
-            && self.jar.borrow().is_empty();
-        let has_body = !body.is_over();
-        let made = target.origin().headers();
-        let headers = if is_plain {
-            Cow::Borrowed(made)
-        } else {
-            Cow::Owned(self.headers(hop, target, made.clone(), forwarding))
-        };
-        let line = if forwarding.is_some() { target.absolute() } else { target.line() };
-        Message {
-            method: &request.method,
-            target: line,
-            headers,
-            chunked: request.chunked && has_body,
-            expect_continue: request.expect_continue && has_body,
-            body,
-        }
-    }
-
-    fn headers(
-        &self,
-        hop: &Hop,
-        target: &Target,
-        mut headers: HeaderMap,
-        forwarding: Option<&Forwarding>,
-    ) -> HeaderMap {
-        let request = &hop.request;
-        if let Some(value) = forwarding.and_then(|proxy| proxy.authorization.as_ref()) {
-            headers.insert(PROXY_AUTHORIZATION, value.clone());
-        }
-        if self.network.options.no_connection_reuse {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Some(value) = request.body.content_type() {
-            headers.insert(CONTENT_TYPE, value);
-        }
-        if let Some(value) = request.body.content_encoding() {
-            headers.insert(CONTENT_ENCODING, value);
-        }
-        let authorization = match &request.auth {
-            None | Some(Auth::Aws(_)) => target.authorization().cloned(),
-            Some(Auth::Basic { user, password }) => Some(target::basic(user, password)),
-            Some(Auth::Bearer(value)) => Some(value.clone()),
-            Some(Auth::Digest(credentials)) => {
-                let mut challenges = self.challenges.borrow_mut();
-                challenges.answer(target.origin(), credentials, &request.method, target.line())
-            }
-        };
-        if let Some(value) = authorization {
-            headers.insert(AUTHORIZATION, value);
-        }
-        for name in request.headers.keys() {
-            // The length is the body's, and a form's type holds the boundary that its body uses.
-            let own = *name == CONTENT_LENGTH
-                || *name == TRANSFER_ENCODING
-                || (*name == CONTENT_TYPE && request.body.is_form());
-            if own {
-                continue;
-            }
-            let mut values = request.headers.get_all(name).iter();
-            if let Some(first) = values.next() {
-                headers.insert(name.clone(), first.clone());
-            }
-            for value in values {
-                headers.append(name.clone(), value.clone());
-            }
-        }
-        let more: &[_] = if hop.same_origin { &request.cookies } else { &[] };
-        let jar = self.jar.borrow();
-        if (!jar.is_empty() || !more.is_empty())
-            && !request.headers.contains_key(COOKIE)
-            && let Some(value) = jar.header(target, more)
-        {
-            headers.insert(COOKIE, value);
-        }
-        // What is signed is the head as it goes out.
-        if let Some(Auth::Aws(key)) = &request.auth {
-            let payload = match &request.body {
-                Body::Empty => Payload::Bytes(&[]),
-                Body::Bytes(bytes) => Payload::Bytes(bytes),
-                _ => Payload::Streamed,
-            };
-            let path_and_query = (target.path(), target.query().unwrap_or_default());
-            aws::sign(key, &request.method, path_and_query, &mut headers, payload, jiff::Timestamp::now());
-        }
-        headers
-    }
-
-    /// Whether a response challenges for a digest that can be given: then the request is made once more.
-    fn is_challenged(&self, hop: &mut Hop, exchange: &Exchange) -> bool {
-        let is_digest = matches!(hop.request.auth, Some(Auth::Digest(_)));
-        if exchange.status != 401 || !is_digest || hop.has_answered || exchange.error.is_some() {
-            return false;
-        }
-        // An answer to a fresh challenge that is refused as well is the end of it.
-        hop.has_answered = self.challenges.borrow_mut().learn(hop.request.url.origin(), &exchange.headers);
-        hop.has_answered
     }
 }
 

@@ -318,6 +318,7 @@ impl Http1 {
                         break;
                     }
                     Ok(()) => {
+                        reading.taking.stamp(|| (self.meter.first_write(), self.meter.last_read()));
                         if reading.feed(buf.filled())? {
                             break;
                         }

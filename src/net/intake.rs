@@ -1,4 +1,5 @@
-//! Where a response's body goes as it arrives: into memory, nowhere, into a file; with a digest on the way.
+//! Where a response's body goes as it arrives: into memory, nowhere, into a file, to a reader of events; with a digest on
+//! the way.
 //!
 //! A request says what it wants ([`Intake`], [`Request::digest`](super::http::Request::digest)). The reading side of each
 //! protocol is the same to it, for a response is taken in by these steps of a [`Taking`]:
@@ -16,10 +17,12 @@
 use std::rc::Rc;
 use std::str::FromStr;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use sha2::digest::DynDigest;
 
+use super::feed::Feed;
 use super::headers::Headers;
 use super::http1::Terms;
 use super::response::Broken;
@@ -39,6 +42,8 @@ pub enum Intake {
     Discard,
     /// It is written to a file as it comes.
     Save(Rc<Destination>),
+    /// It is read as a stream of events.
+    Stream(Rc<Feed>),
 }
 
 /// How a digest is made of a body, byte by byte as it came: before any `Content-Encoding` is undone.
@@ -105,6 +110,7 @@ enum Place {
     Memory(BytesMut),
     Nowhere,
     File(Box<Saving>),
+    Feed(Rc<Feed>),
 }
 
 /// A body that is being taken in.
@@ -128,13 +134,25 @@ impl<'a> Taking<'a> {
         if matches!(self.terms.intake, Intake::Keep) && self.hasher.is_none() { self.limit } else { 0 }
     }
 
+    /// When the request was sent and when what comes next was read, for whoever looks at each piece.
+    pub(super) fn stamp(&self, sent_and_read: impl FnOnce() -> (Option<Instant>, Option<Instant>)) {
+        if let Intake::Stream(feed) = &self.terms.intake {
+            let (sent, read) = sent_and_read();
+            feed.stamp(sent, read);
+        }
+    }
+
     /// The final head has come. `declared` is the length that it promises for the body, less what was taken along.
-    pub(super) fn begin(&mut self, status: u16, _headers: &Headers, declared: Option<u64>) -> Result<(), Broken> {
+    pub(super) fn begin(&mut self, status: u16, headers: &Headers, declared: Option<u64>) -> Result<(), Broken> {
         let success = (200..300).contains(&status);
         match &self.terms.intake {
             Intake::Discard => self.place = Place::Nowhere,
             Intake::Save(destination) if success => self.place = Place::File(Box::new(Saving::new(destination))),
-            Intake::Save(_) | Intake::Keep => {}
+            Intake::Stream(feed) if success => {
+                feed.begin(status, headers)?;
+                self.place = Place::Feed(feed.clone());
+            }
+            Intake::Save(_) | Intake::Stream(_) | Intake::Keep => {}
         }
         if !matches!(self.place, Place::Memory(_)) {
             self.limit = self.terms.max_passing;
@@ -162,6 +180,7 @@ impl<'a> Taking<'a> {
             Place::Memory(body) => body.extend_from_slice(data),
             Place::Nowhere => {}
             Place::File(saving) => saving.take(data),
+            Place::Feed(feed) => return feed.take(data),
         }
         Ok(Flow::More)
     }
@@ -171,6 +190,7 @@ impl<'a> Taking<'a> {
         match &mut self.place {
             Place::Memory(_) | Place::Nowhere => Poll::Ready(Ok(Flow::More)),
             Place::File(saving) => saving.poll_ready(cx).map_ok(|()| Flow::More),
+            Place::Feed(feed) => feed.poll_ready(cx),
         }
     }
 
@@ -179,6 +199,10 @@ impl<'a> Taking<'a> {
         match &mut self.place {
             Place::Memory(_) | Place::Nowhere => Poll::Ready(Ok(())),
             Place::File(saving) => saving.poll_finish(cx),
+            Place::Feed(feed) => {
+                feed.finish();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -188,7 +212,8 @@ impl<'a> Taking<'a> {
             (Intake::Save(destination), Place::File(_)) => destination.path().to_string_lossy().into_owned(),
             _ => String::new(),
         };
-        let known = self.hasher.is_some() || !saved.is_empty();
+        let is_stream = matches!(self.place, Place::Feed(_));
+        let known = self.hasher.is_some() || !saved.is_empty() || is_stream;
         let digest = self.hasher.map(|hasher| hex::encode(hasher.finalize())).unwrap_or_default();
         let taken = known.then(|| match failure {
             None => Box::new(Taken { bytes: self.bytes, digest, saved }),
@@ -197,6 +222,7 @@ impl<'a> Taking<'a> {
         match self.place {
             // Half of what is too long is of no use, and of no small size.
             Place::Memory(body) if failure != Some(Fault::BODY_TOO_LARGE) => (body.freeze(), taken),
+            Place::Feed(feed) => (feed.copy(), taken),
             _ => (Bytes::new(), taken),
         }
     }

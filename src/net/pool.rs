@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::connection::{Connection, Offer};
 use super::http2::Http2;
+use super::seats::Seats;
 use super::target::Origin;
 
 /// A VU's connections.
@@ -25,6 +26,8 @@ pub(super) struct Pool {
     busy: RefCell<SmallVec<[Busy; 1]>>,
     /// Tells those who wait for their turn; made when one first has to.
     freed: OnceCell<Box<Notify>>,
+    /// Bounds how many connections to an origin are open at once; made where the options bound it.
+    seats: OnceCell<Box<Seats>>,
 }
 
 type Busy = (Rc<Origin>, u32);
@@ -80,6 +83,27 @@ impl Pool {
         }
         shared.swap_remove(at);
         None
+    }
+
+    /// The bound on connections to an origin.
+    pub(super) fn seats(&self) -> &Seats {
+        self.seats.get_or_init(Box::default)
+    }
+
+    /// Whether a connection of HTTP/2 to the origin is there, for all to use.
+    pub(super) fn is_shared(&self, origin: &Origin) -> bool {
+        self.shared(origin).is_some()
+    }
+
+    /// Closes idle connections to the origin as far as they are too many beside those that have a seat.
+    pub(super) fn make_room(&self, origin: &Rc<Origin>, limit: u32) {
+        let mut idle = self.idle.borrow_mut();
+        let count = idle.iter().filter(|(known, ..)| known == origin).count();
+        for _ in 0..(count + self.seats().taken(origin, limit)).saturating_sub(limit as usize) {
+            if let Some(at) = idle.iter().position(|(known, ..)| known == origin) {
+                idle.remove(at);
+            }
+        }
     }
 
     /// Shares a connection of HTTP/2 with the requests to come; the oldest makes room.

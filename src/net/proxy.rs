@@ -40,7 +40,7 @@ fn login(proxy: &Proxy) -> Option<HeaderValue> {
 
 /// Whether a proxy sends requests for the origin on by itself, without a tunnel.
 pub(super) fn forwards(proxy: &Proxy, origin: &Origin) -> bool {
-    proxy.scheme == ProxyScheme::Http && !origin.is_secure()
+    matches!(proxy.scheme, ProxyScheme::Http | ProxyScheme::Https) && !origin.is_secure()
 }
 
 fn failed(proxy: &Proxy, origin: &Origin, fault: Fault, why: &str) -> NetError {
@@ -55,7 +55,7 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     socket: S,
 ) -> Result<S, NetError> {
     match proxy.scheme {
-        ProxyScheme::Http => connect(proxy, origin, socket).await,
+        ProxyScheme::Http | ProxyScheme::Https => connect(proxy, origin, socket).await,
         ProxyScheme::Socks5 | ProxyScheme::Socks5h => socks(proxy, origin, address, socket).await,
     }
 }

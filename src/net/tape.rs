@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(exchanges.iter().map(|exchange| exchange.status).collect::<Vec<_>>(), [303, 200]);
         let account = network.target("http://shop.test/account").expect("a URL");
         let jar = client.cookies().borrow();
-        assert_eq!(jar.get(&account).into_iter().map(|(_, value)| value.to_string()).collect::<Vec<_>>(), ["7"]);
+        assert_eq!(jar.get(&account).into_iter().map(|cookie| cookie.value.to_string()).collect::<Vec<_>>(), ["7"]);
     }
 
     #[test]

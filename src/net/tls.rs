@@ -4,6 +4,7 @@
 //! the whole handshake (as k6's do). Where they are, each user has sessions of its own.
 
 mod config;
+mod identity;
 
 use std::cell::OnceCell;
 use std::io;
@@ -14,11 +15,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::classify;
 use super::connection::Offer;
-use super::wire::Socket;
+use super::wire::{Meter, Socket};
+use crate::fault::Fault;
 use crate::plan::{HttpOptions, TlsOptions};
 
 /// The certificates that servers are checked against. One a run, shared by its workers; loaded when first needed.
@@ -51,6 +55,13 @@ impl TlsRoots {
         };
         self.store.get_or_init(load).clone()
     }
+}
+
+/// What is wrong with the certificates and keys that options name: the option, and why. Reads all files, so that mistakes
+/// are told before a run instead of at its first connection.
+#[must_use]
+pub fn problems(options: &TlsOptions) -> Vec<(&'static str, String)> {
+    identity::problems(options, &rustls::crypto::ring::default_provider())
 }
 
 /// One for each choice of versions of HTTP.
@@ -119,6 +130,23 @@ impl Tls {
         // Another VU may have been faster; its connector is as good.
         let _ = self.connectors[number].set(Connectors::new(&config));
         Ok(())
+    }
+
+    /// Makes the handshake with a proxy. What options say about certificates holds for it, too; the name that they may ask
+    /// for is the target's.
+    pub(super) async fn handshake_with_proxy(
+        &self,
+        host: &str,
+        socket: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, (Fault, String)> {
+        self.prepare(host).await.map_err(|why| (Fault::INVALID_REQUEST, why))?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| (Fault::TLS, error.to_string()))?;
+        let Some(connectors) = self.connectors[self.certificate_for(host)].get() else {
+            return Err((Fault::TLS, "TLS was not prepared".to_owned()));
+        };
+        let shaken = connectors.http1.connect(name, socket).await;
+        // The meter counts inside of this TLS, and has seen nothing yet.
+        shaken.map_err(|error| classify::handshake(&error, &Meter::default()))
     }
 
     /// Makes the handshake. [`Tls::prepare`] comes first.

@@ -160,6 +160,8 @@ impl Meter {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Inside of TLS, which is spoken with a proxy.
+    Proxy(Box<TlsStream<TcpStream>>),
 }
 
 /// Calls the same function of whichever stream it is.
@@ -168,6 +170,7 @@ macro_rules! of_stream {
         match &mut $this.stream {
             Stream::Tcp($stream) => $call,
             Stream::Unix($stream) => $call,
+            Stream::Proxy($stream) => $call,
         }
     };
 }
@@ -227,6 +230,7 @@ impl AsyncWrite for Socket {
         match &self.stream {
             Stream::Tcp(stream) => stream.is_write_vectored(),
             Stream::Unix(stream) => stream.is_write_vectored(),
+            Stream::Proxy(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -259,6 +263,7 @@ impl Wire {
         let socket = match stream {
             Stream::Tcp(tcp) => socket2::SockRef::from(tcp),
             Stream::Unix(unix) => socket2::SockRef::from(unix),
+            Stream::Proxy(tls) => socket2::SockRef::from(tls.get_ref().0),
         };
         // A system that refuses buffers more; what is read and written is paced all the same.
         if let Some(rate) = bandwidth.down {

@@ -41,6 +41,7 @@ pub(super) const OPTIONS: &[&str] = &[
     "max_body",
     "batch",
     "batch_per_host",
+    "connections_per_host",
     "hosts",
     "throw",
     "trace_context",
@@ -149,6 +150,8 @@ pub struct HttpOptions {
     pub batch: u32,
     /// Requests of a `batch` at once to one host (k6: 6).
     pub batch_per_host: u32,
+    /// Connections to one host at once, of a VU or, where they are shared, of a worker; 0 sets no bound.
+    pub connections_per_host: u32,
     /// Connect to this address instead, by host (`shop.test` or `shop.test:443`).
     pub hosts: BTreeMap<String, String>,
     /// Make a failed request an exception.
@@ -242,6 +245,7 @@ impl Default for HttpOptions {
             max_body: 64 << 20,
             batch: 20,
             batch_per_host: 6,
+            connections_per_host: 0,
             hosts: BTreeMap::new(),
             throw: false,
             trace_context: false,
@@ -280,7 +284,7 @@ impl HttpOptions {
             errors.push(o.invalid("save_dir", why));
             save_dir = None;
         }
-        Self {
+        let read = Self {
             timeout: o.duration("timeout", errors).unwrap_or(self.timeout),
             max_redirects: o.count_u32("max_redirects", errors).unwrap_or(self.max_redirects),
             user_agent: o.text("user_agent", errors).unwrap_or(self.user_agent),
@@ -297,6 +301,7 @@ impl HttpOptions {
             max_body: o.bytes("max_body", errors).unwrap_or(self.max_body),
             batch,
             batch_per_host,
+            connections_per_host: o.count_u32("connections_per_host", errors).unwrap_or(self.connections_per_host),
             hosts: self.hosts.into_iter().chain(o.text_map("hosts", errors)).collect(),
             throw: o.flag("throw", errors).unwrap_or(self.throw),
             trace_context: o.flag("trace_context", errors).unwrap_or(self.trace_context),
@@ -321,6 +326,54 @@ impl HttpOptions {
             proxies: proxies(self.proxies, o, errors),
             save_dir: save_dir.unwrap_or(self.save_dir),
             bandwidth: o.bandwidth("bandwidth", errors).unwrap_or(self.bandwidth),
+        };
+        read.contradictions(o, errors);
+        read
+    }
+
+    /// Adds options to `errors` that can't both be meant.
+    fn contradictions(&self, o: &Fields, errors: &mut Vec<PlanError>) {
+        // A client may well have another version than that which the run's suites are of.
+        let given = o.origin("tls_cipher_suites").is_some() && o.origin("tls_version").is_some();
+        let suites = |version: &str| given && self.tls.cipher_suites.iter().any(|name| is_suite_of(name, version));
+        let both = [
+            (
+                ("share_connections", self.share_connections),
+                ("no_vu_connection_reuse", self.no_vu_connection_reuse),
+                "the one hands connections on from virtual user to virtual user, the other gives each iteration new ones",
+            ),
+            (
+                ("share_connections", self.share_connections),
+                ("no_connection_reuse", self.no_connection_reuse),
+                "with a new connection for each request there is nothing to share",
+            ),
+            (
+                ("tls_cipher_suites", suites("1.2") && !suites("1.3")),
+                ("tls_version", !self.tls.tls12),
+                "the suites are those of TLS 1.2, which the version leaves out",
+            ),
+            (
+                ("tls_cipher_suites", suites("1.3") && !suites("1.2")),
+                ("tls_version", !self.tls.tls13),
+                "the suites are those of TLS 1.3, which the version leaves out",
+            ),
+        ];
+        for ((one, is_one), (other, is_other), why) in both {
+            if !(is_one && is_other) {
+                continue;
+            }
+            match (o.origin(one), o.origin(other)) {
+                (Some(origin), Some(same)) if origin == same => {
+                    errors.push(PlanError::Conflict { one: one.into(), other: other.into(), origin, why });
+                }
+                (Some(_), Some(later)) if o.origin(one) < Some(later) => {
+                    errors.push(o.invalid(other, format!("it and `{one}` exclude each other: {why}")));
+                }
+                (Some(_), _) => errors.push(o.invalid(one, format!("it and `{other}` exclude each other: {why}"))),
+                (None, Some(_)) => errors.push(o.invalid(other, format!("it and `{one}` exclude each other: {why}"))),
+                // Whoever gave both was told.
+                (None, None) => {}
+            }
         }
     }
 
@@ -346,6 +399,11 @@ impl HttpOptions {
         let options = self.clone().read(&fields, &mut errors);
         if errors.is_empty() { Ok(options) } else { Err(errors) }
     }
+}
+
+/// Whether a cipher suite is one of TLS 1.2 or of TLS 1.3.
+fn is_suite_of(name: &str, version: &str) -> bool {
+    name.contains("_WITH_") == (version == "1.2")
 }
 
 /// A list of texts as what `parse` makes of it.
@@ -458,6 +516,58 @@ mod tests {
             assert!(error.contains(part) && !error.contains("secret"), "{error}\n{part}");
         }
         assert_eq!(errors.len(), 8);
+    }
+
+    #[test]
+    fn what_can_not_both_be_meant_is_told() {
+        let shared =
+            overlaid(&HttpOptions::default(), json!({ "share_connections": true, "connections_per_host": 3 })).unwrap();
+        assert!(shared.share_connections && shared.connections_per_host == 3);
+        for (run, own, expected) in [
+            (
+                &HttpOptions::default(),
+                json!({ "shareConnections": true, "noVUConnectionReuse": true }),
+                "options `share_connections` and `no_vu_connection_reuse` in the settings of a client exclude each other: \
+                 the one hands",
+            ),
+            (
+                &shared,
+                json!({ "no_connection_reuse": true }),
+                "option `no_connection_reuse` in the settings of a client: it and `share_connections` exclude each other: \
+                 with a new connection",
+            ),
+            (
+                &HttpOptions::default(),
+                json!({ "tls_version": "tls1.3", "tls_cipher_suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" }),
+                "options `tls_cipher_suites` and `tls_version` in the settings of a client exclude each other: the suites",
+            ),
+        ] {
+            let errors = overlaid(run, own).unwrap_err();
+            assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}\n{expected}");
+        }
+        // Of a version that has no suite in it, all are offered.
+        let run =
+            overlaid(&HttpOptions::default(), json!({ "tls_cipher_suites": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" }));
+        assert!(overlaid(&run.unwrap(), json!({ "tls_version": "tls1.3" })).is_ok());
+        assert!(overlaid(&shared, json!({ "share_connections": false, "no_connection_reuse": true })).is_ok());
+    }
+
+    #[test]
+    fn of_two_sources_the_one_that_counts_more_is_told() {
+        let mut fields = Fields::default();
+        for (source, options) in [
+            (Source::Script, json!({ "no_vu_connection_reuse": true })),
+            (Source::Flag, json!({ "share_connections": true })),
+        ] {
+            let Value::Object(options) = options else { panic!("a map") };
+            fields.take(&options, source, OPTIONS, &mut Vec::new());
+        }
+        let mut errors = Vec::new();
+        HttpOptions::default().read(&fields, &mut errors);
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let start =
+            "option `share_connections` in the command line: it and `no_vu_connection_reuse` exclude each other";
+        assert!(told.len() == 1 && told[0].starts_with(start), "{told:?}");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::fields::canonical;
+
 /// Where a value was given. A later source overrides an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {
@@ -57,6 +59,14 @@ pub struct Layer {
     pub source: Source,
     /// The options by name, in `camelCase` or `snake_case`.
     pub options: Map<String, Value>,
+}
+
+impl Layer {
+    /// Whether it has this option, in `snake_case` or `camelCase`.
+    #[must_use]
+    pub fn gives(&self, option: &'static str) -> bool {
+        self.options.keys().any(|name| canonical(name, &[option]).is_some())
+    }
 }
 
 /// What is known of the script before it runs.

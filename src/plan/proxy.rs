@@ -30,6 +30,8 @@ pub struct Proxy {
 pub enum ProxyScheme {
     /// HTTP: requests with a whole URL, and tunnels (`CONNECT`).
     Http,
+    /// The same inside of TLS.
+    Https,
     /// SOCKS 5, which is given addresses.
     Socks5,
     /// SOCKS 5, which is given names.
@@ -37,8 +39,12 @@ pub enum ProxyScheme {
 }
 
 impl ProxyScheme {
-    const ALL: [(&str, Self, u16); 3] =
-        [("http", Self::Http, 80), ("socks5", Self::Socks5, 1080), ("socks5h", Self::Socks5h, 1080)];
+    const ALL: [(&str, Self, u16); 4] = [
+        ("http", Self::Http, 80),
+        ("https", Self::Https, 443),
+        ("socks5", Self::Socks5, 1080),
+        ("socks5h", Self::Socks5h, 1080),
+    ];
 
     fn name(self) -> &'static str {
         Self::ALL[self as usize].0
@@ -90,7 +96,7 @@ impl Proxy {
         let url = url.map_err(|error| wrong(&error.to_string()))?;
         let known = ProxyScheme::ALL.into_iter().find(|(name, ..)| *name == url.scheme());
         let Some((_, scheme, port)) = known else {
-            return Err(wrong("the scheme must be `http`, `socks5` or `socks5h`"));
+            return Err(wrong("the scheme must be `http`, `https`, `socks5` or `socks5h`"));
         };
         let host = match url.host() {
             Some(Host::Domain(name)) if !name.is_empty() => name.to_ascii_lowercase(),
@@ -292,6 +298,7 @@ mod tests {
             ("127.0.0.1:3128", "http://127.0.0.1:3128", None),
             ("localhost", "http://localhost:80", None),
             ("HTTP://Proxy.Test/", "http://proxy.test:80", None),
+            ("https://proxy.test", "https://proxy.test:443", None),
             ("socks5://127.0.0.1", "socks5://127.0.0.1:1080", None),
             ("socks5h://[::1]:9", "socks5h://[::1]:9", None),
             ("http://u:p%40ss@proxy.test", "http://proxy.test:80", Some(("u", "p@ss"))),
@@ -309,7 +316,10 @@ mod tests {
     fn what_is_wrong_with_a_proxy_is_told_without_its_password() {
         for (text, problem) in [
             ("", "found ``"),
-            ("ftp://u:secret@proxy.test", "`ftp://***@proxy.test`: the scheme must be `http`, `socks5` or `socks5h`"),
+            (
+                "ftp://u:secret@proxy.test",
+                "`ftp://***@proxy.test`: the scheme must be `http`, `https`, `socks5` or `socks5h`",
+            ),
             ("http://u:secret@proxy.test:99999", "invalid port number"),
             ("http://u:secret@proxy.test/path", "it ends with the port"),
             ("socks5://:secret@proxy.test", "have 1 to 255 bytes"),
@@ -405,7 +415,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fuzz_no_text_breaks_the_parsers(text in "(http|socks5|x)?(://)?[a-z0-9:@./*%\\[\\] -]{0,30}", host in "[a-z.]{0,9}") {
+        fn fuzz_no_text_breaks_the_parsers(text in "(https?|socks5|x)?(://)?[a-z0-9:@./*%\\[\\] -]{0,30}", host in "[a-z.]{0,9}") {
             if let Ok(proxy) = Proxy::parse(&text) {
                 // What is shown names the same proxy.
                 let again = Proxy::parse(&proxy.to_string()).unwrap();

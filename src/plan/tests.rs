@@ -291,7 +291,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
             Script,
             json!({
                 "tags": {"a": "1", "b": 2}, "seed": 9, "threads": 3, "timeout": "5s", "maxRedirects": 1, "userAgent": "me",
-                "httpVersion": 2, "tlsVersion": "tls1.3", "tlsServerName": "a.test", "tlsResumption": true, "shareConnections": true,
+                "httpVersion": 2, "tlsVersion": "tls1.3", "tlsServerName": "a.test", "tlsResumption": true, "connectionsPerHost": 4,
                 "insecureSkipTLSVerify": true, "noCookiesReset": true, "no_connection_reuse": true, "noVUConnectionReuse": true,
                 "discardResponseBodies": true, "maxBody": "1MB", "batch": 2, "batchPerHost": 1.0, "hosts": {"a.test": "127.0.0.1"},
                 "throw": true, "traceContext": true, "maxMemory": "1GiB", "maxVuMemory": "1MiB", "max_script_time": 2500, "maxSeries": 10,
@@ -315,7 +315,7 @@ fn every_option_reaches_the_plan_in_both_spellings() {
                 resumption: true,
                 ..TlsOptions::default()
             },
-            share_connections: true,
+            connections_per_host: 4,
             insecure_skip_tls_verify: true,
             no_cookies_reset: true,
             no_connection_reuse: true,

@@ -30,6 +30,8 @@ pub struct TlsAuth {
     pub cert: String,
     /// Its private key: PEM, or a file of it.
     pub key: String,
+    /// The password of the key, where it has one.
+    pub password: Option<String>,
     /// The hosts: `shop.test`, `*.shop.test`; none means all.
     pub domains: Vec<String>,
 }
@@ -47,7 +49,7 @@ impl TlsAuth {
 }
 
 impl fmt::Debug for TlsAuth {
-    /// Without the key.
+    /// Without the key and its password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsAuth").field("domains", &self.domains).finish_non_exhaustive()
     }
@@ -175,14 +177,10 @@ fn auth(value: &Value) -> Result<TlsAuth, Wrong> {
         value.as_object().ok_or(Wrong::Type("a list of `#{ cert: \"...\", key: \"...\", domains: [\"...\"] }`"))?;
     for key in map.keys() {
         match key.as_str() {
-            "cert" | "key" | "domains" => {}
-            "password" => {
-                let why = "keys with a password are not read here: take it off with `openssl pkey -in key.pem`";
-                return Err(Wrong::Problem(why.into()));
-            }
+            "cert" | "key" | "password" | "domains" => {}
             other => {
                 return Err(Wrong::Problem(format!(
-                    "a client certificate has `cert`, `key`, `domains`, found `{other}`"
+                    "a client certificate has `cert`, `key`, `password`, `domains`, found `{other}`"
                 )));
             }
         }
@@ -192,7 +190,15 @@ fn auth(value: &Value) -> Result<TlsAuth, Wrong> {
         found.map(String::from).ok_or_else(|| Wrong::Problem(format!("a client certificate needs the text `{name}`")))
     };
     let domains = map.get("domains").map_or(Ok(Vec::new()), |value| texts(value, "hosts, for `domains`"))?;
-    Ok(TlsAuth { cert: text("cert")?, key: text("key")?, domains })
+    let password = match map.get("password").filter(|value| !value.is_null()) {
+        None => None,
+        Some(value) => {
+            let text = value.as_str().ok_or_else(|| Wrong::Problem("the `password` of a key is a text".into()))?;
+            // An empty one is what a variable gives that is not set.
+            Some(text.to_owned()).filter(|text| !text.is_empty())
+        }
+    };
+    Ok(TlsAuth { cert: text("cert")?, key: text("key")?, password, domains })
 }
 
 #[cfg(test)]
@@ -247,7 +253,7 @@ mod tests {
         }
         for (value, why) in [
             (json!({ "cert": "a" }), "needs the text `key`"),
-            (json!({ "cert": "a", "key": "b", "password": "c" }), "openssl pkey"),
+            (json!({ "cert": "a", "key": "b", "password": 7 }), "the `password` of a key is a text"),
             (json!({ "cert": "a", "key": "b", "domain": "c" }), "found `domain`"),
         ] {
             let found = auths(&value).map_err(text).unwrap_err();

@@ -226,15 +226,20 @@ impl<'a> WithValue<'a> {
         Ok(value)
     }
 
-    /// An error of a function, with the place of its call, as Rhai tells it.
+    /// An error of a function, with the place of its call.
     fn told(&self, function: &FnPtr, error: Box<EvalAltResult>) -> Box<EvalAltResult> {
-        if error.is_system_exception() {
-            return error;
-        }
-        let source = self.calls.as_ref().map_or_else(String::new, |calls| calls.source.to_string());
-        let name = function.fn_name().to_owned();
-        EvalAltResult::ErrorInFunctionCall(name, source, error, self.context.call_position()).into()
+        let source = self.calls.as_ref().map_or("", |calls| &calls.source);
+        in_call(function, source, error, self.context.call_position())
     }
+}
+
+/// An error of a function of the file `source` that was called at a place, as Rhai tells it.
+#[must_use]
+pub fn in_call(function: &FnPtr, source: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+    if error.is_system_exception() {
+        return error;
+    }
+    EvalAltResult::ErrorInFunctionCall(function.fn_name().to_owned(), source.to_owned(), error, position).into()
 }
 
 impl Drop for WithValue<'_> {

@@ -19,6 +19,7 @@ use super::bridge::guard::Budget;
 use super::calls::Calls;
 use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
+use super::modules::http::VuStreams;
 use super::modules::http::client::{ClientTable, VuClients};
 use super::modules::parallel::FlowSlot;
 use super::series::SeriesTable;
@@ -128,6 +129,8 @@ pub struct VuContext {
     pub clients: VuClients,
     /// Its flows, while it runs some side by side.
     pub flows: FlowSlot,
+    /// The streams that it has open.
+    pub streams: VuStreams,
     /// What its scripts may use; none in init.
     pub budget: OnceCell<Rc<Budget>>,
 }
@@ -151,6 +154,7 @@ impl VuContext {
             client,
             clients: VuClients::default(),
             flows: FlowSlot::default(),
+            streams: VuStreams::default(),
             budget: OnceCell::new(),
         };
         vu.begin_iteration(seed, 0);

@@ -23,6 +23,7 @@ use super::error::{ClosureFiles, Diagnostic, Note, Place, Sources, Vocabulary, i
 use super::modules::{self, FunctionDoc};
 use super::rename::{Renames, is_written};
 use super::source::{Resolver, SharedResolver};
+use super::tracer;
 use crate::plan::Function;
 
 /// How deep calls of a script may be nested. Together with the expression depth and the stack's guard this keeps a
@@ -130,7 +131,7 @@ impl Program {
             renames.isolate(&engine, &text, 0).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
         ast.set_source(name);
         if let Some(tracer) = context.tracer() {
-            tracer.learn(&ast);
+            tracer.conditions().learn(&engine, &ast);
         }
         let mut functions: Vec<_> = ast
             .iter_functions()
@@ -319,15 +320,11 @@ fn new_engine(
     renames.install(&mut engine);
     engine.on_progress(|_| if guard::check() { None } else { Some(Dynamic::UNIT) });
     let constants = constants.clone();
-    let traced = context.tracer().is_some().then(|| context.clone());
     #[expect(deprecated, reason = "volatile, Rhai says, not deprecated")]
     engine.on_var(move |name, index, context| {
         if guard::raise() {
             // The place is added by the engine; what it is about, by the trip.
             return Err(Box::new(EvalAltResult::ErrorRuntime(Dynamic::UNIT, rhai::Position::NONE)));
-        }
-        if let Some(tracer) = traced.as_ref().and_then(HostContext::tracer) {
-            tracer.looked(context.call_level(), name, context.scope());
         }
         if index > 0 {
             return Ok(None);
@@ -341,6 +338,9 @@ fn new_engine(
         Ok(constants.borrow().get(name).cloned())
     });
     note_failed_calls(&mut engine, context.evidence());
+    if context.tracer().is_some() {
+        tracer::register(&mut engine);
+    }
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }

@@ -244,6 +244,7 @@ impl HostInner {
         let part = if phase == Phase::Setup { Part::Setup } else { Part::Teardown };
         let telling = self.telling(0, part);
         let ending = user.run(cancel, || self.program.call(function, arguments)).await;
+        user.vu.streams.end().await;
         let fail = |diagnostic: Diagnostic| Err(VuError::Script(diagnostic.render(self.program.sources())));
         let result = match ending {
             Ending::Returned(Ok(value)) => Ok(Some(value)),
@@ -377,7 +378,11 @@ impl ScriptVu {
         let program = &self.host.program;
         let surroundings = VuSurroundings { context: &self.host.context, vu: &self.vu, budget: &self.budget };
         let ending = match Run::new(&self.host.pool, &surroundings, cancel, || program.call(function, arguments)) {
-            Ok(run) => run.await,
+            Ok(run) => {
+                let ending = run.await;
+                self.vu.streams.end().await;
+                ending
+            }
             Err(error) => {
                 let message = format!("no stack for virtual user {}: {error}", self.vu.id);
                 return Outcome::Abort(Abort { message, requested: false });
@@ -425,6 +430,12 @@ impl ScriptVu {
             telling.end_of(&outcome);
         }
         outcome
+    }
+}
+
+impl Drop for ScriptVu {
+    fn drop(&mut self) {
+        self.vu.streams.abandon();
     }
 }
 

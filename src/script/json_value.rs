@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::lazy_json::{DEPTH_MAX, JsonError, Reader};
 use super::modules::data::Row;
 use super::modules::duration;
-use super::modules::http::Response;
+use super::modules::http::{CookieJar, Response, StreamEvent};
 
 impl Reader<'_> {
     /// A value and all it contains, as scripts see it.
@@ -257,7 +257,7 @@ fn quote(text: &str, out: &mut String) {
 }
 
 /// The value in the form that JSON knows: shared captures as what they hold, rows of data files as maps, durations as
-/// texts, responses as maps of their status, headers and body.
+/// texts, responses and events of streams as maps of what they hold, cookie jars as arrays of their cookies.
 fn plain(value: Dynamic) -> Dynamic {
     let value = value.flatten();
     if !value.is_variant() {
@@ -271,6 +271,12 @@ fn plain(value: Dynamic) -> Dynamic {
     }
     if let Some(response) = value.read_lock::<Response>() {
         return response.to_map().into();
+    }
+    if let Some(jar) = value.read_lock::<CookieJar>() {
+        return jar.to_array().into();
+    }
+    if let Some(event) = value.read_lock::<StreamEvent>() {
+        return event.to_map().into();
     }
     value
 }

@@ -120,6 +120,17 @@ struct RequestSeries {
     connection: Option<ConnectionSeries>,
 }
 
+/// Those of a stream's events.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamSeries {
+    /// `http_stream_first_event`.
+    pub first_event: SeriesId,
+    /// `http_stream_event_gap`.
+    pub event_gap: SeriesId,
+    /// `http_stream_events`.
+    pub events: SeriesId,
+}
+
 /// Those of opening a connection: made when the first such request opens one.
 #[derive(Clone, Copy, Debug)]
 struct ConnectionSeries {
@@ -159,6 +170,7 @@ pub struct SeriesTable {
     tag_sets: Vec<Vec<Tag>>,
     tag_set_ids: FxHashMap<Vec<Tag>, u32>,
     requests: FxHashMap<RequestKey, RequestSeries>,
+    streams: FxHashMap<RequestKey, StreamSeries>,
     values: FxHashMap<ValueKey, SeriesId>,
     urls: FxHashMap<Box<str>, KnownUrl>,
     name_buffer: String,
@@ -179,6 +191,7 @@ impl SeriesTable {
             tag_sets: vec![Vec::new()],
             tag_set_ids: FxHashMap::default(),
             requests: FxHashMap::default(),
+            streams: FxHashMap::default(),
             values: FxHashMap::default(),
             urls: FxHashMap::default(),
             name_buffer: String::new(),
@@ -306,6 +319,24 @@ impl SeriesTable {
             // Another thread will free it.
             memory::disown(|| request.notice(self.sample(series.kind, exchange, occasion)));
         }
+    }
+
+    /// The series of a stream's events, tagged as its request is.
+    pub fn stream(&mut self, recorder: &Recorder, key: RequestKey) -> StreamSeries {
+        if let Some(&series) = self.streams.get(&key) {
+            return series;
+        }
+        let tags = self.request_tags(&key);
+        let of = |metric| recorder.series(metric, &tags);
+        let series = StreamSeries {
+            first_event: of(builtin::HTTP_STREAM_FIRST_EVENT),
+            event_gap: of(builtin::HTTP_STREAM_EVENT_GAP),
+            events: of(builtin::HTTP_STREAM_EVENTS),
+        };
+        if self.streams.len() < MAX_INTERNED {
+            self.streams.insert(key, series);
+        }
+        series
     }
 
     /// Keeps an exchange as the first that failed in this way.

@@ -131,14 +131,18 @@ impl ModuleResolver for SharedResolver {
         let compiled = resolver.renames.isolate(engine, &text, number);
         let mut ast = compiled.map_err(|error| inside(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;
         ast.set_source(name.as_str());
-        if let Some(tracer) = resolver.context.tracer() {
-            tracer.learn(&ast);
-        }
         resolver.closures.insert(ast.iter_functions().map(|function| function.name), &name);
         resolver.loading.borrow_mut().push(name.clone());
-        let module = Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(inside);
+        let module = match resolver.context.tracer() {
+            None => Module::eval_ast_as_new(Scope::new(), &ast, engine),
+            Some(tracer) => {
+                let mut learning = tracer.conditions().learning(engine, &ast);
+                Module::eval_ast_as_new_raw(engine, &mut Scope::new(), &mut learning.global, &learning.ast)
+                    .inspect(|_| tracer.conditions().learned(learning))
+            }
+        };
         resolver.loading.borrow_mut().pop();
-        let mut module = module?;
+        let mut module = module.map_err(inside)?;
         share_closures(&mut module);
         let module: Rc<Module> = module.into();
         resolver.loaded.borrow_mut().insert(name, module.clone());

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::event::Warning;
 use crate::metric::threshold::Threshold;
+use crate::net;
 use crate::plan::{self, Layer, Plan, PlanError, ScriptFacts, Source};
 use crate::script::check::options::{OptionPlaces, Spot};
 use crate::script::check::rules::{self, Rule};
@@ -183,6 +184,12 @@ impl Opened {
                 judged.analysis.diagnostics.append(&mut found);
             }
             Ok(plan) => {
+                for (option, problem) in net::tls::problems(&plan.http.tls) {
+                    let origin = layers.iter().filter(|layer| layer.gives(option)).map(|layer| layer.source).max();
+                    let origin = origin.unwrap_or(Source::Script);
+                    let error = PlanError::Value { path: option.to_owned(), origin, problem };
+                    judged.analysis.diagnostics.push(of_plan_error(&error, places, script.name()));
+                }
                 let (thresholds, mut found) = thresholds(&plan, script, &layers, places);
                 judged.analysis.diagnostics.append(&mut found);
                 judged.thresholds = thresholds;

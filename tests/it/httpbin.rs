@@ -110,6 +110,10 @@ fn encodings_streams_and_ranges() {
         }
         check(http::get(`${BASE}/encoding/utf8`), #{ "text": |r| r.body.contains("STARGΛ̊TE") && r.html().select("h1").text() == "Unicode Demo" });
         check(http::get(`${BASE}/stream/5`), #{ "chunks": |r| r.body.split("\n").filter(|line| line != "").map(|line| json::get(line, "id")) == [0, 1, 2, 3, 4] });
+        let lines = http::stream("GET", `${BASE}/stream/5`);
+        let ids = [];
+        for line in lines { ids.push(line.json("id")); }
+        check(lines, #{ "line by line": |s| s.ok && ids == [0, 1, 2, 3, 4] });
         check(http::get(`${BASE}/stream-bytes/4000?seed=1&chunk_size=333`), #{ "bytes in chunks": |r| r.bytes.len == 4000 });
         check(http::get(`${BASE}/bytes/1000?seed=1`), #{ "bytes": |r| r.bytes.len == 1000 && r.size == 1000 });
         let part = http::get(`${BASE}/range/1024`, #{ headers: #{ "Range": "bytes=10-19" } });

@@ -303,3 +303,54 @@ fn http2_goes_through_tunnels() {
     assert_eq!(ran.rate("checks"), (30, 0), "{ran}");
     assert_eq!(ran.rate("http_req_failed").0, 0, "{ran}");
 }
+
+/// TLS with this certificate in front of a port; none where it is not installed.
+fn stunnel(
+    certificate: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    connect: u16,
+) -> Option<(Program, u16, tempfile::TempDir)> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    let port = closed_port();
+    let pem = format!("{}{}", certificate.signing_key.serialize_pem(), certificate.cert.pem());
+    fs::write(path.join("own.pem"), pem).expect("a file");
+    fs::write(path.join("cert.pem"), certificate.cert.pem()).expect("a file");
+    let config = format!(
+        "foreground = yes\npid =\n[proxy]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{connect}\ncert = {}\n",
+        path.join("own.pem").display()
+    );
+    fs::write(path.join("stunnel.conf"), config).expect("a file");
+    let mut program = Program::start(Command::new("stunnel4").arg(path.join("stunnel.conf")))?;
+    program.listens(port);
+    Some((program, port, directory))
+}
+
+#[test]
+fn a_proxy_may_speak_tls() {
+    let Some(proxy) = Tinyproxy::start(Some("ali:open-sesame")) else { return };
+    let certificate = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let Some((_program, port, directory)) = stunnel(&certificate, proxy.port) else { return };
+    let plain = Server::start(|request| Reply::ok(request.header("via").unwrap_or("directly")));
+    let secure = Server::tls(self_signed("localhost"), |request| Reply::ok(request.header("via").unwrap_or("tunnel")));
+    let (plain_url, secure_url) = (plain.base(), secure.https());
+
+    let ran =
+        gets(&[&plain_url, &plain_url, &secure_url], &format!("--proxy https://ali:open-sesame@localhost:{port}"));
+    let via = format!("200 0 {port} 1.1 tiny (tinyproxy");
+    assert!(ran.prints()[..2].iter().all(|line| line.starts_with(&via)), "{ran}");
+    assert_eq!(ran.prints()[2], format!("200 0 {port} tunnel"), "{ran}");
+
+    // Its certificate is looked at as a target's is.
+    let one = |flags: &str| {
+        let proxy = format!("--proxy https://ali:open-sesame@localhost:{port} --allow-failure");
+        Loadr::script(GETS).var("URLS", &plain_url).flags(&proxy).flags(flags).run().expect(0)
+    };
+    let ran = one("");
+    assert_eq!(ran.prints(), [format!("0 1310 {port}")], "{ran}");
+    assert_eq!(ran.error(1310).count, 1, "{ran}");
+    let ran = one(&format!("--cacert {}", directory.path().join("cert.pem").display()));
+    assert!(ran.prints()[0].starts_with(&via), "{ran}");
+    // Who speaks no TLS is told so.
+    let ran = gets(&[&plain_url], &format!("--proxy https://localhost:{} --allow-failure", proxy.port));
+    assert!(ran.prints()[0].starts_with("0 1"), "{ran}");
+}

@@ -22,7 +22,7 @@ use loadr::script::host::{Script, ScriptSpec};
 use loadr::vu::{Cancel, Outcome, Seat, Start, VuFactory, VuHost, WorkerSeat};
 
 /// The journeys that have a test below.
-const TESTED: [&str; 5] = ["api", "login", "quickstart", "shop", "upload"];
+const TESTED: [&str; 6] = ["api", "llm", "login", "quickstart", "shop", "upload"];
 
 /// Virtual users of each scenario.
 const VUS: u32 = 3;
@@ -262,6 +262,12 @@ fn login_goes_in_and_out() {
 fn upload_compares_what_arrived() {
     let stats = run("upload", 2);
     assert_eq!((stats.uploads, stats.route("/upload"), stats.route("/upload/raw")), (18, 6, 12));
+}
+
+#[test]
+fn llm_reads_token_by_token() {
+    let stats = run("llm", 2);
+    assert_eq!(stats.route("/stream"), 6);
 }
 
 #[test]

@@ -150,6 +150,11 @@ fn test_login() {
     assert::contains(account.body, "user1");
     assert::status(http::get(BASE + "/gzip"), 200);
 }
+fn test_stream() {
+    let texts = [];
+    for event in http::events(BASE + "/stream?count=2&first=1&ms=1") { texts.push(event.json("text")); }
+    assert::eq(texts, ["the", " shop", ()]);
+}
 "#;
     let (ran, directory) = testing(tests).flags("test shop.rhai --record answers.json").start().wait_keeping();
     ran.expect(0);
@@ -161,11 +166,11 @@ fn test_login() {
     let play = |script: &str| Loadr::new().file("shop.rhai", script).file("answers.json", &answers);
     let script = format!("{SHOP}{tests}");
     let ran = play(&script).flags("test ./shop.rhai --replay answers.json").run().expect(0);
-    assert!(ran.stdout.contains("PASSED  ·  2 tests"), "{ran}");
+    assert!(ran.stdout.contains("PASSED  ·  3 tests"), "{ran}");
 
     let ran =
         play(&script.replace("price(1)", "price(2)")).flags("test shop.rhai --replay answers.json").run().expect(1);
-    assert!(ran.stdout.contains("1 of 2 tests failed"), "{ran}");
+    assert!(ran.stdout.contains("1 of 3 tests failed"), "{ran}");
     assert!(ran.stdout.contains("/item/2` is not recorded; nearest is `GET http://127.0.0.1:"), "{ran}");
 }
 

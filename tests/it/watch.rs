@@ -401,6 +401,56 @@ fn one_trace_shows_everything_in_its_place() {
     "#);
 }
 
+/// Conditions that call functions, which make requests or change something; and conditions of imported files, with their
+/// constants and imports around them.
+#[test]
+fn what_conditions_compare_is_evaluated_once() {
+    let script = r#"
+import "lib/shop" as shop;
+const BASE = env("BASE");
+const LIMIT = 3;
+fn status_of(path) { http::get(BASE + path).status }
+fn journey() {
+    let basket = [1, 2];
+    check(basket, #{
+        "asks again": |b| status_of("/asked") == 200 && b.len() > LIMIT,
+        "one is taken": |b| b.pop() == 2 && basket.len() == 2,
+    });
+    shop::look(7);
+    check(8, #{ "from elsewhere": shop::costs(9), "by name": Fn("is_low") });
+}
+fn is_low(price) { if price < LIMIT { true } else { shop::rounded(price) == 0 } }
+"#;
+    let shop = r#"
+import "words" as words;
+const LIMIT = 5;
+fn look(price) { check(price, #{ "is within": |p| rounded(p) < LIMIT || words::cheap() == "cheap" }); }
+fn costs(wanted) { |p| rounded(p) == wanted + LIMIT }
+fn rounded(price) { price / 10 * 10 }
+"#;
+    let server = Server::ok("fine");
+    let ran = Loadr::new()
+        .file("script.rhai", script)
+        .file("lib/shop.rhai", shop)
+        .file("lib/words.rhai", "fn cheap() { \"dear\" }\n")
+        .args(["watch", "script.rhai", "--once"])
+        .var("BASE", server.base())
+        .run()
+        .expect(99);
+    insta::assert_snapshot!(filtered(&ran.stdout), @r#"
+    script.rhai · run 1
+    journey  VU 1, iteration 1
+    │  GET  http://127.0.0.1:PORT/asked  200  SIZE BAR  TIME
+    │ ✗ asks again  status_of("/asked") is 200, wanted == 200; b.len() is 2, wanted > LIMIT; LIMIT is 3
+    │ ✓ one is taken  b.pop() is 2; basket.len() is 2
+    │ ✓ is within  rounded(p) is 0; LIMIT is 5
+    │ ✓ by name  price is 8; LIMIT is 3; shop::rounded(price) is 0
+    │ ✗ from elsewhere  rounded(p) is 0, wanted == wanted + LIMIT; wanted + LIMIT is 14
+    ✗ 1 request · 2 of 5 checks failed · TIME
+    "#);
+    assert_eq!(server.lines(), ["GET /asked"], "{ran}");
+}
+
 #[test]
 fn secrets_are_not_shown() {
     let script = r#"

@@ -4,9 +4,12 @@
 //! The record begins when a request has been read and ends just before its answer is written. So each of loadr's
 //! durations is at least the server's of the same request, whatever the machine does meanwhile.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use loadr::engine::Control;
@@ -52,6 +55,46 @@ impl Delays {
     }
 }
 
+/// How the server waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(dead_code, reason = "the test waits calmly, the bench closely")]
+pub enum Waits {
+    /// By the event loop's timers: they tick in whole milliseconds, and what is due in the same one is answered in one go.
+    Calmly,
+    /// By looking at the clock all the time, which takes a core: every answer at its own moment.
+    Closely,
+}
+
+/// Waits that end at their own moment, as long as somebody keeps watching the clock.
+#[derive(Default)]
+struct Clock {
+    waiting: RefCell<BTreeMap<(Instant, u64), Waker>>,
+}
+
+impl Clock {
+    /// Waits until `at`; `who` tells apart those who wait for the same moment.
+    async fn until(&self, at: Instant, who: u64) {
+        std::future::poll_fn(|context| {
+            if Instant::now() >= at {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().insert((at, who), context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn look(&self) {
+        let now = Instant::now();
+        let mut waiting = self.waiting.borrow_mut();
+        while let Some(first) = waiting.first_entry()
+            && first.key().0 <= now
+        {
+            first.remove().wake();
+        }
+    }
+}
+
 /// The server, on a thread of its own.
 pub struct Server {
     pub address: SocketAddr,
@@ -61,7 +104,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(delays: Delays) -> Self {
+    pub fn start(delays: Delays, waits: Waits) -> Self {
         let record = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = oneshot::channel();
         let (told, address) = std::sync::mpsc::channel();
@@ -71,11 +114,20 @@ impl Server {
             tokio::task::LocalSet::new().block_on(&runtime, async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 told.send(listener.local_addr().expect("it is bound")).expect("somebody waits for the address");
+                let clock = (waits == Waits::Closely).then(Rc::<Clock>::default);
+                if let Some(clock) = clock.clone() {
+                    tokio::task::spawn_local(async move {
+                        loop {
+                            clock.look();
+                            tokio::task::yield_now().await;
+                        }
+                    });
+                }
                 let accept = async {
                     for number in 0.. {
                         let Ok((stream, _)) = listener.accept().await else { break };
                         let random = fastrand::Rng::with_seed(number);
-                        tokio::task::spawn_local(serve(stream, delays, random, kept.clone()));
+                        tokio::task::spawn_local(serve(stream, delays, random, kept.clone(), clock.clone(), number));
                     }
                 };
                 tokio::select! {
@@ -100,7 +152,14 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, delays: Delays, mut random: fastrand::Rng, record: Arc<Mutex<Vec<u64>>>) {
+async fn serve(
+    mut stream: TcpStream,
+    delays: Delays,
+    mut random: fastrand::Rng,
+    record: Arc<Mutex<Vec<u64>>>,
+    clock: Option<Rc<Clock>>,
+    number: u64,
+) {
     let _ = stream.set_nodelay(true);
     let mut head = Vec::with_capacity(1_024);
     loop {
@@ -114,7 +173,10 @@ async fn serve(mut stream: TcpStream, delays: Delays, mut random: fastrand::Rng,
         let begun = Instant::now();
         let delay = delays.draw(&mut random);
         if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+            match &clock {
+                Some(clock) => clock.until(begun + delay, number).await,
+                None => tokio::time::sleep(delay).await,
+            }
         }
         let took = u64::try_from(begun.elapsed().as_micros()).expect("a delay is short");
         record.lock().expect("nobody panics while holding it").push(took);

@@ -2,8 +2,8 @@
 //! client proves that it knows the password by hashing it together with that.
 //!
 //! A virtual user remembers the last challenge of each origin and answers it with every further request, counting up, as
-//! the standard wants it: one challenge then serves for many requests. Of `qop`, `auth` is spoken; `auth-int`, which
-//! hashes bodies as well, is not: where a server offers nothing else, its 401 is the response.
+//! the standard wants it: one challenge then serves for many requests. Where a server offers `qop=auth-int` alone, the body
+//! is hashed as well; one that is streamed can't be, and the server's 401 is the response then.
 
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -36,8 +36,9 @@ pub struct Credentials {
 pub struct Challenges(Vec<(Rc<Origin>, Challenge)>);
 
 impl Challenges {
-    /// Takes note of the challenge in a response; whether there is one that can be answered.
-    pub fn learn(&mut self, origin: &Rc<Origin>, headers: &HeaderMap) -> bool {
+    /// Takes note of the challenge in a response; whether there is one that can be answered for a body that is at hand, or
+    /// for one that is not.
+    pub fn learn(&mut self, origin: &Rc<Origin>, headers: &HeaderMap, has_body: bool) -> bool {
         let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         // The server names first what it likes best.
         let Some(challenge) = values.flat_map(challenges).find_map(|(scheme, parameters)| {
@@ -49,22 +50,28 @@ impl Challenges {
         if self.0.len() >= ORIGINS_MAX {
             self.0.remove(0);
         }
+        let is_answerable = has_body || challenge.qop != Qop::AuthInt;
         self.0.push((origin.clone(), challenge));
-        true
+        is_answerable
     }
 
-    /// The header that answers the origin's last challenge; nothing where it has not challenged yet. `target` is what
-    /// stands in the request line.
+    /// The header that answers the origin's last challenge; nothing where it has not challenged yet, or where it wants a
+    /// hash of a body that is not at hand. `target` is what stands in the request line.
     pub fn answer(
         &mut self,
         origin: &Rc<Origin>,
         credentials: &Credentials,
         method: &Method,
         target: &str,
+        body: Option<&[u8]>,
     ) -> Option<HeaderValue> {
         let (_, challenge) = self.0.iter_mut().find(|(known, _)| known == origin)?;
+        let body = match (challenge.qop, body) {
+            (Qop::AuthInt, None) => return None,
+            (_, body) => body.unwrap_or_default(),
+        };
         challenge.uses = challenge.uses.wrapping_add(1);
-        let mut value = HeaderValue::try_from(challenge.answer(credentials, method.as_str(), target)).ok()?;
+        let mut value = HeaderValue::try_from(challenge.answer(credentials, method.as_str(), target, body)).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
@@ -80,7 +87,7 @@ enum Algorithm {
 }
 
 impl Algorithm {
-    fn hash(self, text: &str) -> String {
+    fn hash(self, text: impl AsRef<[u8]>) -> String {
         match self {
             Self::Md5 => hex::encode(Md5::digest(text)),
             Self::Sha256 => hex::encode(Sha256::digest(text)),
@@ -88,6 +95,17 @@ impl Algorithm {
             Self::Sha512 => hex::encode(Sha512::digest(text)),
         }
     }
+}
+
+/// What an answer vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Qop {
+    /// The older RFC 2069, which knows none.
+    None,
+    /// Method and target.
+    Auth,
+    /// The body, too.
+    AuthInt,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,8 +118,7 @@ struct Challenge {
     algorithm: Algorithm,
     /// Whether the password's hash is bound to this challenge (`MD5-sess`).
     session: bool,
-    /// Whether the server knows `qop=auth`; without it, it speaks the older RFC 2069.
-    has_qop: bool,
+    qop: Qop,
     hides_user: bool,
     /// The client's own nonce.
     cnonce: String,
@@ -129,9 +146,14 @@ impl Challenge {
             "sha-512" => Algorithm::Sha512,
             _ => return None,
         };
-        let has_qop = match get("qop") {
-            None => false,
-            Some(offered) if offered.split(',').any(|one| one.trim().eq_ignore_ascii_case("auth")) => true,
+        let offered = get("qop");
+        let offers = |wanted: &str| {
+            offered.iter().flat_map(|all| all.split(',')).any(|one| one.trim().eq_ignore_ascii_case(wanted))
+        };
+        let qop = match &offered {
+            None => Qop::None,
+            Some(_) if offers("auth") => Qop::Auth,
+            Some(_) if offers("auth-int") => Qop::AuthInt,
             Some(_) => return None,
         };
         Some(Self {
@@ -141,14 +163,14 @@ impl Challenge {
             algorithm_name,
             algorithm,
             session,
-            has_qop,
+            qop,
             hides_user: get("userhash").is_some_and(|value| value.eq_ignore_ascii_case("true")),
             cnonce: format!("{:032x}", fastrand::Rng::new().u128(..)),
             uses: 0,
         })
     }
 
-    fn answer(&self, credentials: &Credentials, method: &str, target: &str) -> String {
+    fn answer(&self, credentials: &Credentials, method: &str, target: &str, body: &[u8]) -> String {
         let hash = |text: &str| self.algorithm.hash(text);
         let Self { realm, nonce, cnonce, uses, .. } = self;
         let Credentials { user, password } = credentials;
@@ -156,11 +178,15 @@ impl Challenge {
         if self.session {
             secret = hash(&format!("{secret}:{nonce}:{cnonce}"));
         }
-        let asked = hash(&format!("{method}:{target}"));
-        let response = if self.has_qop {
-            hash(&format!("{secret}:{nonce}:{uses:08x}:{cnonce}:auth:{asked}"))
-        } else {
-            hash(&format!("{secret}:{nonce}:{asked}"))
+        let (qop, asked) = match self.qop {
+            Qop::None => (None, format!("{method}:{target}")),
+            Qop::Auth => (Some("auth"), format!("{method}:{target}")),
+            Qop::AuthInt => (Some("auth-int"), format!("{method}:{target}:{}", self.algorithm.hash(body))),
+        };
+        let asked = hash(&asked);
+        let response = match qop {
+            Some(qop) => hash(&format!("{secret}:{nonce}:{uses:08x}:{cnonce}:{qop}:{asked}")),
+            None => hash(&format!("{secret}:{nonce}:{asked}")),
         };
         let shown = if self.hides_user { hash(&format!("{user}:{realm}")) } else { user.clone() };
         let mut header = format!(
@@ -174,8 +200,8 @@ impl Challenge {
         if let Some(name) = &self.algorithm_name {
             let _ = write!(header, ", algorithm={name}");
         }
-        if self.has_qop {
-            let _ = write!(header, ", qop=auth, nc={uses:08x}, cnonce=\"{cnonce}\"");
+        if let Some(qop) = qop {
+            let _ = write!(header, ", qop={qop}, nc={uses:08x}, cnonce=\"{cnonce}\"");
         } else if self.session {
             let _ = write!(header, ", cnonce=\"{cnonce}\"");
         }
@@ -278,7 +304,7 @@ mod tests {
             .unwrap();
             challenge.cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ".into();
             challenge.uses = 1;
-            let answer = challenge.answer(&mufasa("Circle of Life"), "GET", "/dir/index.html");
+            let answer = challenge.answer(&mufasa("Circle of Life"), "GET", "/dir/index.html", b"");
             assert_eq!(response(&answer), expected, "{algorithm}");
             assert!(answer.contains(&format!(", algorithm={algorithm}, qop=auth, nc=00000001, cnonce=\"f2/wE4q7")));
             assert!(answer.ends_with(", opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""), "{answer}");
@@ -293,13 +319,13 @@ mod tests {
         hidden.cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+niz/sm".into();
         hidden.uses = 1;
         let jason = Credentials { user: "J\u{e4}s\u{f8}n Doe".into(), password: "Secret, or not?".into() };
-        let answer = hidden.answer(&jason, "GET", "/doe.json");
+        let answer = hidden.answer(&jason, "GET", "/doe.json", b"");
         assert!(answer.contains("username=\"793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b\""));
         assert!(answer.ends_with(", userhash=true"));
         // RFC 2617, section 3.5, without its qop: RFC 2069.
         let old =
             challenge("Digest realm=\"testrealm@host.com\", nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"").unwrap();
-        let answer = old.answer(&mufasa("Circle Of Life"), "GET", "/dir/index.html");
+        let answer = old.answer(&mufasa("Circle Of Life"), "GET", "/dir/index.html", b"");
         assert_eq!(response(&answer), "670fd8c2df070c60b045671b8b24ff02");
         assert!(!answer.contains("cnonce") && !answer.contains("algorithm"), "{answer}");
     }
@@ -309,10 +335,34 @@ mod tests {
         let mut session = challenge("Digest realm=\"r\", nonce=\"n\", algorithm=MD5-sess, qop=auth").unwrap();
         session.cnonce = "c".into();
         session.uses = 2;
-        let secret = Algorithm::Md5.hash(&format!("{}:n:c", Algorithm::Md5.hash("u:r:p")));
-        let expected = Algorithm::Md5.hash(&format!("{secret}:n:00000002:c:auth:{}", Algorithm::Md5.hash("GET:/")));
-        let answer = session.answer(&Credentials { user: "u".into(), password: "p".into() }, "GET", "/");
+        let secret = Algorithm::Md5.hash(format!("{}:n:c", Algorithm::Md5.hash("u:r:p")));
+        let expected = Algorithm::Md5.hash(format!("{secret}:n:00000002:c:auth:{}", Algorithm::Md5.hash("GET:/")));
+        let answer = session.answer(&Credentials { user: "u".into(), password: "p".into() }, "GET", "/", b"");
         assert_eq!(response(&answer), expected);
+    }
+
+    #[test]
+    fn bodies_are_vouched_for_where_servers_want_nothing_less() {
+        let mut body = challenge("Digest realm=\"r\", nonce=\"n\", qop=\"auth-int\"").unwrap();
+        assert_eq!(challenge("Digest realm=\"r\", nonce=\"n\", qop=\"auth-int,auth\"").unwrap().qop, Qop::Auth);
+        body.cnonce = "c".into();
+        body.uses = 1;
+        let hash = |text: &str| Algorithm::Md5.hash(text);
+        let asked = hash(&format!("POST:/a:{}", hash("text")));
+        let expected = hash(&format!("{}:n:00000001:c:auth-int:{asked}", hash("u:r:p")));
+        let credentials = Credentials { user: "u".into(), password: "p".into() };
+        let answer = body.answer(&credentials, "POST", "/a", b"text");
+        assert_eq!(response(&answer), expected);
+        assert!(answer.contains(", qop=auth-int, nc=00000001, "), "{answer}");
+
+        let origin = crate::net::target::Targets::new("").get("http://shop.test/").unwrap().origin().clone();
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Digest realm=\"r\", nonce=\"n\", qop=auth-int"));
+        let mut challenges = Challenges::default();
+        assert!(challenges.learn(&origin, &headers, true) && !challenges.learn(&origin, &headers, false));
+        for (body, answered) in [(Some(&b""[..]), true), (None, false)] {
+            assert_eq!(challenges.answer(&origin, &credentials, &Method::PUT, "/", body).is_some(), answered);
+        }
     }
 
     #[test]
@@ -321,7 +371,7 @@ mod tests {
             "Basic realm=\"x\"",
             "Digest realm=\"x\"",
             "Digest realm=\"x\", nonce=\"n\", algorithm=SHA-3",
-            "Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\"",
+            "Digest realm=\"x\", nonce=\"n\", qop=\"auth-conf\"",
             "",
         ] {
             assert_eq!(challenge(header), None, "{header}");
@@ -346,7 +396,7 @@ mod tests {
         fn fuzz_no_header_does_harm(header in "(Digest|Basic|[a-z]{0,4}|[ ,=\"\\\\\t]|nonce=|qop=|\"[^\"]{0,5}\"|\\PC){0,30}") {
             for (_, parameters) in challenges(&header) {
                 if let Some(challenge) = Challenge::of(&parameters) {
-                    let answer = challenge.answer(&Credentials { user: "u".into(), password: "p".into() }, "GET", "/");
+                    let answer = challenge.answer(&Credentials { user: "u".into(), password: "p".into() }, "GET", "/", b"");
                     prop_assert!(answer.starts_with("Digest username=\"u\""));
                 }
             }

@@ -9,6 +9,7 @@ use super::{Client, Hop};
 use crate::net::body::Outgoing;
 use crate::net::connection::{Connection, Offer, Opening};
 use crate::net::http2::{Http2, Next};
+use crate::net::seats::Seat;
 use crate::net::target::Origin;
 use crate::net::{Exchange, NetError};
 
@@ -35,6 +36,34 @@ impl Client {
             self.kept().forget(http);
         }
         next
+    }
+
+    /// A seat for a connection, where the options bound how many there are. A connection that all share needs none.
+    pub(super) async fn seat<'a>(
+        &'a self,
+        hop: &mut Hop,
+        origin: &'a Rc<Origin>,
+        offer: Offer,
+        begun: &mut Option<Instant>,
+    ) -> Result<Option<Seat<'a>>, NetError> {
+        let options = &self.network.options;
+        let (pool, limit) = (self.kept(), options.connections_per_host);
+        if offer.http2 && !options.no_connection_reuse && pool.is_shared(origin) {
+            return Ok(None);
+        }
+        if let Some(seat) = pool.seats().try_take(origin, limit) {
+            return Ok(Some(seat));
+        }
+        let from = *begun.get_or_insert_with(Instant::now);
+        let deadline = *hop.terms.deadline.get_or_insert(from + hop.terms.timeout);
+        match tokio::time::timeout_at(deadline.into(), pool.seats().take(origin, limit)).await {
+            Ok(seat) => Ok(Some(seat)),
+            Err(_) => {
+                let doing =
+                    format!("while waiting for one of the {limit} connections that `connections_per_host` allows");
+                Err(hop.timed_out(&doing))
+            }
+        }
     }
 
     /// Opens a connection. Where it may be one of HTTP/2, one request opens it for all that want it.

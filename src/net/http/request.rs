@@ -1,5 +1,6 @@
 //! What to ask for: a request, as the client takes it.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use ::http::{HeaderMap, Method};
 
 use crate::net::auth::Auth;
 use crate::net::body::Body;
+use crate::net::cookies::{Jar, RequestCookie};
 use crate::net::intake::{Algorithm, Intake};
 use crate::net::target::Target;
 use crate::plan::{Bandwidth, HttpVersion};
@@ -23,7 +25,9 @@ pub struct Request {
     /// made one, but for the length, which is always the body's own. A `Cookie` given here leaves the jar out.
     pub headers: HeaderMap,
     /// Cookies for this request alone, besides those of the jar.
-    pub cookies: Vec<(String, String)>,
+    pub cookies: Vec<RequestCookie>,
+    /// Whose cookies it carries, and who keeps those that it is given; none: its client's jar.
+    pub jar: Option<Rc<RefCell<Jar>>>,
     /// The body.
     pub body: Body,
     /// How long everything may take, redirects and connecting included; none: the run's default.
@@ -60,6 +64,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             cookies: Vec::new(),
+            jar: None,
             body: Body::Empty,
             timeout: None,
             redirects: None,

@@ -501,6 +501,8 @@ impl Reading {
                             // Only a stream that is over does not take it.
                             let _ = stream.flow_control().release_capacity(data.len());
                             flight.carried(0, data.len());
+                            let read = || (flight.stamp().first, flight.shared.track.meter.last_read());
+                            progress.taking.borrow().stamp(read);
                             let flow = progress.taking.borrow_mut().take(&data).map_err(Failed::from)?;
                             if flow == Flow::Enough {
                                 *self = Self::Ended;

@@ -77,7 +77,7 @@ async fn a_refused_answer_is_the_response() {
 
 #[tokio::test]
 async fn a_challenge_that_can_not_be_answered_is_the_response() {
-    for header in ["Basic realm=\"x\"", "Digest realm=\"x\", nonce=\"n\", qop=\"auth-int\"", "\"\u{1}"] {
+    for header in ["Basic realm=\"x\"", "Digest realm=\"x\", nonce=\"n\", qop=\"auth-conf\"", "\"\u{1}"] {
         let reply = format!("HTTP/1.1 401 No\r\nWWW-Authenticate: {header}\r\nContent-Length: 0\r\n\r\n");
         let reply = reply.replace('\u{1}', "");
         let server = Server::start(move |_| Reply::Keep(reply.clone())).await;

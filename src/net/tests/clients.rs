@@ -1,5 +1,6 @@
 //! Clients beside a user's own: what they share with it, and what they have for themselves.
 
+use super::super::cookies::{Jar, Refused, RequestCookie, SetCookie};
 use super::*;
 
 fn server_with_login() -> impl Fn(&Arrived) -> Reply + Send + Sync {
@@ -44,12 +45,14 @@ async fn a_client_without_cookies_neither_keeps_nor_sends_any() {
     let client = Client::without_cookies(client().network().clone());
     get_ok(&client, &server.url("/login")).await;
     let mut once = request(&client, Method::GET, &server.url("/once"));
-    once.cookies = vec![("once".into(), "1".into())];
+    once.cookies = vec![RequestCookie::new("once", "1")];
     send(&client, once).await;
     get_ok(&client, &server.url("/")).await;
     let cookies: Vec<_> = server.arrived().iter().map(|one| one.header("Cookie").map(str::to_owned)).collect();
     assert_eq!(cookies, [None, Some("once=1".into()), None]);
-    assert!(!client.cookies().borrow_mut().set(&server.url("/").parse().unwrap(), "a", "1"));
+    let cookie = SetCookie { name: "a", value: "1", ..SetCookie::default() };
+    let set = client.cookies().borrow_mut().set(&server.url("/").parse().unwrap(), &cookie);
+    assert_eq!(set, Err(Refused::Closed));
 }
 
 #[test]
@@ -67,4 +70,30 @@ fn a_derived_network_shares_what_is_alike() {
     assert_eq!(slow.options().timeout, Duration::from_secs(1));
     let named = with(|options| options.user_agent = "shop/2".into());
     assert!(!Rc::ptr_eq(&known, &named.target(url).unwrap()), "a target holds its user agent");
+}
+
+#[tokio::test]
+async fn a_request_may_use_another_jar_on_every_hop() {
+    let server = Server::start(|arrived| {
+        Reply::Keep(match arrived.line().split(' ').nth(1) {
+            Some("/login") => {
+                "HTTP/1.1 302 Found\r\nLocation: /home\r\nSet-Cookie: sid=1; Path=/\r\nContent-Length: 0\r\n\r\n".into()
+            }
+            _ => ok(arrived.header("Cookie").unwrap_or("none")),
+        })
+    })
+    .await;
+    let client = client();
+    let jar = Rc::new(std::cell::RefCell::new(Jar::new()));
+    let mut login = request(&client, Method::GET, &server.url("/login"));
+    login.jar = Some(jar.clone());
+    let exchanges = client.send(login).await;
+    assert_eq!(exchanges[1].body, "sid=1");
+    assert_eq!((jar.borrow().len(), client.cookies().borrow().len()), (1, 0));
+    client.end_iteration();
+    assert_eq!(jar.borrow().len(), 1, "it is the script's own");
+    let mut without = request(&client, Method::GET, &server.url("/home"));
+    without.jar = Some(jar);
+    without.cookies = vec![RequestCookie { name: "sid".into(), value: None, beside: false }];
+    assert_eq!(client.send(without).await[0].body, "none");
 }

@@ -9,6 +9,7 @@ use ::http::{HeaderMap, Response};
 use bytes::Bytes;
 use tokio::task::LocalSet;
 
+use super::super::cookies::RequestCookie;
 use super::secure::certificate;
 use super::*;
 use crate::fault::Fault;
@@ -16,29 +17,32 @@ use crate::net::body::Body;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
-struct Got {
+pub(super) struct Got {
     method: Method,
-    uri: String,
+    pub(super) uri: String,
     headers: HeaderMap,
     body: String,
 }
 
 /// A server that answers each request with what it is told to.
-struct H2 {
+pub(super) struct H2 {
     address: SocketAddr,
     got: Arc<Mutex<Vec<Got>>>,
     connections: Arc<AtomicUsize>,
 }
 
 /// Settings of the server.
-fn builder() -> server::Builder {
+pub(super) fn builder() -> server::Builder {
     server::Builder::new()
 }
 
-type Respond = SendResponse<Bytes>;
+pub(super) type Respond = SendResponse<Bytes>;
 
 impl H2 {
-    async fn start<F>(builder: server::Builder, answer: impl Fn(Got, Respond) -> F + Send + Sync + 'static) -> Self
+    pub(super) async fn start<F>(
+        builder: server::Builder,
+        answer: impl Fn(Got, Respond) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -85,7 +89,7 @@ impl H2 {
         Self::start(builder(), |got, respond| async move { reply(respond, &[], got.uri) }).await
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -93,12 +97,12 @@ impl H2 {
         self.got.lock().unwrap().clone()
     }
 
-    fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-fn head(headers: &[(&str, &str)]) -> Response<()> {
+pub(super) fn head(headers: &[(&str, &str)]) -> Response<()> {
     let mut head = Response::new(());
     for (name, value) in headers {
         head.headers_mut().append(::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
@@ -112,7 +116,7 @@ fn reply(mut respond: Respond, headers: &[(&str, &str)], body: impl Into<Bytes>)
     }
 }
 
-fn h2_client(change: impl FnOnce(&mut HttpOptions)) -> Client {
+pub(super) fn h2_client(change: impl FnOnce(&mut HttpOptions)) -> Client {
     client_with(|options| {
         options.http_version = HttpVersion::H2c;
         change(options);
@@ -120,7 +124,7 @@ fn h2_client(change: impl FnOnce(&mut HttpOptions)) -> Client {
 }
 
 /// Connections are driven by tasks of a worker.
-async fn worker<T>(work: impl Future<Output = T>) -> T {
+pub(super) async fn worker<T>(work: impl Future<Output = T>) -> T {
     LocalSet::new().run_until(work).await
 }
 
@@ -156,7 +160,7 @@ async fn a_request_is_what_http2_wants() {
         for (name, value) in [("connection", "keep-alive"), ("te", "gzip"), ("x-own", "1"), ("host", "shop.test")] {
             asked.headers.insert(name, value.parse().unwrap());
         }
-        asked.cookies.push(("id".into(), "7".into()));
+        asked.cookies.push(RequestCookie::new("id", "7"));
         assert_eq!(send(&client, asked).await[0].error, None);
         let got = server.got().remove(0);
         assert_eq!((got.method, &*got.body, &*got.uri), (Method::POST, "a=b", "http://shop.test/form"));
@@ -410,6 +414,13 @@ async fn the_users_of_a_worker_share_connections_where_they_may() {
         let other = Client::new(one.network().clone());
         assert!(!get_ok(&one, &server.url("/")).await.reused);
         assert!(get_ok(&other, &server.url("/")).await.reused);
+        assert_eq!(server.connections(), 1);
+
+        // A bound on connections is none on the requests that share one.
+        let server = H2::plain().await;
+        let bounded = h2_client(|options| options.connections_per_host = 1);
+        let url = server.url("/");
+        futures_util::future::join_all((0..5).map(|_| get_ok(&bounded, &url))).await;
         assert_eq!(server.connections(), 1);
 
         let server = Server::start(|_| Reply::Keep(ok("x"))).await;

@@ -18,6 +18,7 @@ use crate::plan::{HttpOptions, HttpVersion};
 
 mod auth;
 mod clients;
+mod connections;
 mod failures;
 mod hostile;
 mod hostile_ends;
@@ -27,6 +28,7 @@ mod redirects;
 mod requests;
 mod secure;
 mod secure_options;
+mod streams;
 mod uploads;
 
 /// What the server does with one request.

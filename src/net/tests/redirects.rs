@@ -2,6 +2,7 @@
 
 use ::http::{HeaderValue, Method};
 
+use super::super::cookies::RequestCookie;
 use super::*;
 use crate::fault::Fault;
 use crate::net::auth::Auth;
@@ -57,7 +58,7 @@ async fn credentials_stay_with_their_origin() {
     let client = client();
     let mut message = request(&client, Method::GET, &server.url("/same"));
     message.auth = Some(Auth::basic("u", "p"));
-    message.cookies = vec![("once".into(), "1".into())];
+    message.cookies = vec![RequestCookie::new("once", "1")];
     message.headers.insert("host", HeaderValue::from_static("shop.test"));
     assert_eq!(send(&client, message.clone()).await.len(), 3);
     message.auth = None;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ::http::{HeaderValue, Method};
 use bytes::Bytes;
 
+use super::super::cookies::RequestCookie;
 use super::*;
 use crate::fault::Fault;
 use crate::net::auth::Auth;
@@ -333,7 +334,7 @@ async fn cookies_are_kept_sent_and_forgotten_with_the_iteration() {
     assert_eq!(last().as_deref(), Some("deep=1; sid=1; theme=dark"));
 
     let mut message = request(&client, Method::GET, &url("/"));
-    message.cookies = vec![("theme".into(), "light".into()), ("once".into(), "1".into())];
+    message.cookies = vec![RequestCookie::new("theme", "light"), RequestCookie::new("once", "1")];
     send(&client, message.clone()).await;
     assert_eq!(last().as_deref(), Some("sid=1; theme=light; once=1"));
     message.headers.insert("cookie", HeaderValue::from_static("own=1"));

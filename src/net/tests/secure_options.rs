@@ -90,6 +90,7 @@ async fn a_client_shows_the_certificate_that_is_for_the_host() {
     let auth = |domains: &[&str]| TlsAuth {
         cert: user.pem(),
         key: user_key.serialize_pem(),
+        password: None,
         domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
     };
     for (auth, shown) in [

@@ -1,15 +1,13 @@
-//! From options to a TLS configuration: reads certificates and keys, chooses versions and cipher suites.
+//! From options to a TLS configuration: versions, cipher suites, trusted roots, the client's certificate.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, KeyLogFile, ProtocolVersion, RootCertStore, SupportedCipherSuite, version};
 
-use super::{AcceptAny, TlsRoots};
+use super::{AcceptAny, TlsRoots, identity};
 use crate::plan::{TlsAuth, TlsOptions};
 
 /// Names in the environment the file that secrets of sessions are written to, for tools that look into captured traffic.
@@ -31,18 +29,15 @@ pub(super) fn build(
         .with_protocol_versions(&versions)
         .map_err(|error| error.to_string())?;
     let builder = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider.clone())))
     } else {
         builder.with_root_certificates(trusted(options, roots)?)
     };
     let mut config = match auth {
         None => builder.with_no_client_auth(),
         Some(auth) => {
-            let key = PrivateKeyDer::from_pem_slice(&pem("tls_auth", &auth.key)?)
-                .map_err(|error| format!("`tls_auth`: `key` has no private key in PEM: {error}"))?;
-            builder
-                .with_client_auth_cert(certificates("tls_auth", &auth.cert)?, key)
-                .map_err(|error| format!("`tls_auth`: certificate and key can't be used: {error}"))?
+            let certified = identity::certified(auth, &provider).map_err(|why| format!("`tls_auth`: {why}"))?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
         }
     };
     // Each user has its own sessions, where they are resumed at all.
@@ -79,30 +74,8 @@ fn trusted(options: &TlsOptions, roots: &TlsRoots) -> Result<Arc<RootCertStore>,
         return Ok(system);
     }
     let mut store = RootCertStore::clone(&system);
-    for ca in &options.ca {
-        for certificate in certificates("tls_ca", ca)? {
-            store.add(certificate).map_err(|error| format!("`tls_ca`: a certificate can't be trusted: {error}"))?;
-        }
-    }
+    identity::trust(options, &mut store).map_err(|why| format!("`tls_ca`: {why}"))?;
     Ok(Arc::new(store))
-}
-
-fn certificates(option: &str, given: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let pem = pem(option, given)?;
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let all = all.map_err(|error| format!("`{option}`: can't be read as PEM: {error}"))?;
-    if all.is_empty() {
-        return Err(format!("`{option}`: there is no certificate in it (PEM, `-----BEGIN CERTIFICATE-----`)"));
-    }
-    Ok(all)
-}
-
-/// PEM as it is given, or that of the file that is named.
-fn pem(option: &str, given: &str) -> Result<Vec<u8>, String> {
-    if given.contains("-----BEGIN") {
-        return Ok(given.as_bytes().to_vec());
-    }
-    std::fs::read(Path::new(given)).map_err(|error| format!("`{option}`: file `{given}` can't be read: {error}"))
 }
 
 #[cfg(test)]
@@ -124,16 +97,5 @@ mod tests {
         let names: Vec<_> = provider.cipher_suites.iter().map(standard_name).collect();
         assert_eq!(names.iter().filter(|name| name.contains("ECDHE")).count(), 1);
         assert_eq!(names.len(), 4);
-    }
-
-    #[test]
-    fn what_can_t_be_read_is_named() {
-        for (given, why) in [
-            ("missing.pem", "`tls_ca`: file `missing.pem` can't be read"),
-            ("-----BEGIN X-----\n-----END X-----\n", "`tls_ca`: there is no certificate in it"),
-        ] {
-            let error = certificates("tls_ca", given).unwrap_err();
-            assert!(error.starts_with(why), "{error}");
-        }
     }
 }

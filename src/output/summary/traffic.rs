@@ -161,6 +161,18 @@ pub(super) fn totals(report: &Report, columns: usize) -> Vec<Line> {
         }
         add("iterations", items);
     }
+    if let Some((total, _)) = counter(report, "http_stream_events") {
+        let mut items = vec![strong(format!("{} events", format_count(total)))];
+        if let Some((_, stats)) = trend(report, "http_stream_first_event") {
+            items.push(dim("first"));
+            items.extend([percentile("p50", stats.med), percentile("p95", stats.p95)]);
+        }
+        if let Some((_, stats)) = trend(report, "http_stream_event_gap") {
+            items.push(dim("gaps"));
+            items.extend([percentile("p50", stats.med), percentile("p95", stats.p95)]);
+        }
+        add("streams", items);
+    }
     if let Some((_, stats)) = trend(report, "http_req_duration_intended") {
         let uncorrected = trend(report, "http_req_duration").map(|(_, stats)| stats.p95);
         let mut items: Vec<Line> = [("p50", stats.med), ("p95", stats.p95), ("p99", stats.p99), ("max", stats.max)]

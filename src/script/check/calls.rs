@@ -303,7 +303,10 @@ impl Walker<'_> {
             Type::Vu => documented_members("vu"),
             Type::Timings => documented_members("timings"),
             Type::Client => documented_members("client"),
+            Type::Jar => documented_members("jar"),
             Type::Metric => documented_members("metric"),
+            Type::Stream => documented_members("stream"),
+            Type::StreamEvent => documented_members("event"),
             Type::Selection => documented_members("selection"),
             Type::XmlNode => documented_members("xmlnode"),
             _ => return None,
@@ -320,7 +323,7 @@ impl Walker<'_> {
         }
         self.kept_closures(call, receiver);
         self.self_mutation(call, receiver, position);
-        if owner == Type::Response && name == "json" {
+        if matches!(owner, Type::Response | Type::StreamEvent) && name == "json" {
             self.json_path(call.args.first());
         }
         if owner == Type::Client {
@@ -444,6 +447,9 @@ fn signatures_of_method(name: &str, owner: Type) -> Vec<String> {
         Type::Selection => "selection",
         Type::XmlNode => "xmlnode",
         Type::Client => "client",
+        Type::Jar => "jar",
+        Type::Stream => "stream",
+        Type::StreamEvent => "event",
         Type::CsvTable | Type::LineTable | Type::JsonTable => "table",
         Type::Metric => "metric",
         _ => return Vec::new(),

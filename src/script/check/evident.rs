@@ -8,7 +8,9 @@ use rhai::{Array, Blob, FnPtr, ImmutableString, Map};
 use crate::script::modules::data::{DataTable, Row};
 use crate::script::modules::duration::DurationRange;
 use crate::script::modules::html::selection::Selection;
-use crate::script::modules::http::{Headers, HttpBody, HttpClient, Phases, Response};
+use crate::script::modules::http::{
+    CookieJar, EventStream, Headers, HttpBody, HttpClient, Phases, Response, StreamEvent,
+};
 use crate::script::modules::metrics::Metric;
 use crate::script::modules::vu::VuHandle;
 use crate::script::modules::xml::XmlNode;
@@ -48,6 +50,10 @@ pub enum Type {
     Headers,
     /// The phases of a response.
     Timings,
+    /// What `http::events` and `http::stream` give.
+    Stream,
+    /// An event of a stream.
+    StreamEvent,
     /// Elements of a page.
     Selection,
     /// An XML document, or an element of one.
@@ -56,6 +62,8 @@ pub enum Type {
     Body,
     /// What `http::client` makes.
     Client,
+    /// A cookie jar.
+    Jar,
     /// The virtual user that a journey is given.
     Vu,
     /// A CSV file.
@@ -91,10 +99,13 @@ impl Type {
             Self::Response => TypeId::of::<Response>(),
             Self::Headers => TypeId::of::<Headers>(),
             Self::Timings => TypeId::of::<Phases>(),
+            Self::Stream => TypeId::of::<EventStream>(),
+            Self::StreamEvent => TypeId::of::<StreamEvent>(),
             Self::Selection => TypeId::of::<Selection>(),
             Self::XmlNode => TypeId::of::<XmlNode>(),
             Self::Body => TypeId::of::<HttpBody>(),
             Self::Client => TypeId::of::<HttpClient>(),
+            Self::Jar => TypeId::of::<CookieJar>(),
             Self::Vu => TypeId::of::<VuHandle>(),
             Self::CsvTable | Self::LineTable | Self::JsonTable => TypeId::of::<DataTable>(),
             Self::Row => TypeId::of::<Row>(),
@@ -122,10 +133,13 @@ impl Type {
             Self::Response => "a response",
             Self::Headers => "`headers`",
             Self::Timings => "`timings`",
+            Self::Stream => "a stream",
+            Self::StreamEvent => "an event",
             Self::Selection => "a selection",
             Self::XmlNode => "an XML node",
             Self::Body => "a body made by `http`",
             Self::Client => "a client",
+            Self::Jar => "a cookie jar",
             Self::Vu => "a virtual user",
             Self::CsvTable | Self::LineTable | Self::JsonTable => "a data table",
             Self::Row => "a row of a data table",
@@ -142,10 +156,13 @@ impl Type {
                 | Self::Response
                 | Self::Headers
                 | Self::Timings
+                | Self::Stream
+                | Self::StreamEvent
                 | Self::Selection
                 | Self::XmlNode
                 | Self::Body
                 | Self::Client
+                | Self::Jar
                 | Self::Vu
                 | Self::CsvTable
                 | Self::LineTable
@@ -178,6 +195,11 @@ impl Type {
                 "len",
             ) => Self::Int,
             (Self::Response, name) => lookup(RESPONSE, name),
+            (Self::Stream, "status" | "events" | "error_code") => Self::Int,
+            (Self::Stream, "ok") => Self::Bool,
+            (Self::Stream, "response") => Self::Response,
+            (Self::Stream, "error") | (Self::StreamEvent, "type" | "data" | "id") => Self::Text,
+            (Self::StreamEvent, "at") => Self::Float,
             (Self::Vu, "id" | "iteration" | "iteration_in_scenario") => Self::Int,
             (Self::Vu, "scenario") | (Self::Metric, "name") | (Self::Client, "base_url") => Self::Text,
             _ => Self::Unknown,
@@ -214,7 +236,13 @@ impl Type {
             (Self::Headers, "get_all" | "keys") | (Self::Text, "split") | (Self::Response, "find_all") => Self::Array,
             (Self::Row, "to_map") => Self::Map,
             (Self::Client, "to_string") => Self::Text,
+            (Self::Client, "jar") => Self::Jar,
+            (Self::Jar, "cookies" | "cookies_for_url") => Self::Map,
+            (Self::Jar, "to_array") => Self::Array,
+            (Self::Jar, "len") => Self::Int,
+            (Self::Jar, "delete") => Self::Bool,
             (Self::Client, "batch") => Self::Unknown,
+            (Self::Client, "events" | "stream") => Self::Stream,
             (Self::Client, _) => Self::Response,
             (_, "to_string") => Self::Text,
             _ => Self::Unknown,
@@ -228,6 +256,7 @@ impl Type {
             Self::CsvTable => Self::Row,
             Self::LineTable | Self::Row => Self::Text,
             Self::Selection => Self::Selection,
+            Self::Stream => Self::StreamEvent,
             _ => Self::Unknown,
         }
     }
@@ -273,7 +302,12 @@ const RESULTS: &[(&str, Type)] = &[
     ("http::delete", Type::Response),
     ("http::del", Type::Response),
     ("http::request", Type::Response),
+    ("http::events", Type::Stream),
+    ("http::stream", Type::Stream),
     ("http::client", Type::Client),
+    ("http::jar", Type::Jar),
+    ("http::cookie_jar", Type::Jar),
+    ("http::new_jar", Type::Jar),
     ("http::form", Type::Body),
     ("http::json", Type::Body),
     ("http::multipart", Type::Body),

@@ -7,7 +7,7 @@ use super::flow::start;
 use super::rules;
 use super::walk::Walker;
 use crate::script::json_query::JsonQuery;
-use crate::script::modules::http::{PARAMS, client};
+use crate::script::modules::http::{PARAMS, STREAM_PARAMS, client};
 use crate::script::names;
 use crate::units;
 
@@ -24,6 +24,8 @@ impl Walker<'_> {
                 self.request(call, 0, 2, position)
             }
             "http::request" => self.request(call, 1, 3, position),
+            "http::events" => self.request(call, 0, 1, position),
+            "http::stream" => self.request(call, 1, 3, position),
             "http::client" => self.client(call.args.first()),
             "parallel" if self.file.function(name, None).is_none() => self.not_in_init("run flows", position),
             "http::batch" => self.not_in_init("make a request", position),
@@ -62,7 +64,8 @@ impl Walker<'_> {
         match call.name.as_str() {
             "get" | "head" | "options" => self.request_of(call, 0, 1, position),
             "post" | "put" | "patch" | "delete" | "del" => self.request_of(call, 0, 2, position),
-            "request" => self.request_of(call, 1, 3, position),
+            "request" | "stream" => self.request_of(call, 1, 3, position),
+            "events" => self.request_of(call, 0, 1, position),
             "batch" => self.not_in_init("make a request", position),
             _ => {}
         }
@@ -85,13 +88,14 @@ impl Walker<'_> {
     fn request_of(&mut self, call: &FnCallExpr, url: usize, params: usize, position: Position) {
         self.not_in_init("make a request", position);
         let params = call.args.get(params);
+        let more = if matches!(call.name.as_str(), "events" | "stream") { STREAM_PARAMS } else { &[] };
         if let Some(Expr::Map(map, _)) = params {
             for (key, _) in &map.0 {
                 let known = key.name.as_str();
-                if known == "throw" || PARAMS.contains(&known) {
+                if known == "throw" || PARAMS.contains(&known) || more.contains(&known) {
                     continue;
                 }
-                let hint = match units::nearest(known, PARAMS.iter().copied()) {
+                let hint = match units::nearest(known, PARAMS.iter().chain(more).copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("a request takes {}", PARAMS.join(", ")),
                 };

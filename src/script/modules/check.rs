@@ -143,23 +143,31 @@ fn check(
     let mut all = true;
     let mut with_value = WithValue::new(host.calls(), call, value);
     for (name, condition) in conditions {
-        if let Some(tracer) = host.tracer() {
-            tracer.checking();
-        }
+        let mut compared = Vec::new();
         let held = match condition.read_lock::<FnPtr>() {
-            Some(function) => match with_value.call(&function) {
-                Ok(held) => held,
-                Err(error) => {
-                    // What can't even be evaluated does not hold; a condition that was cut short says nothing.
-                    if !guard::stopping() {
-                        count(host, name, false, tags);
-                        if let Some(tracer) = host.tracer() {
-                            tracer.checked(host.vu().id, call, name, false, with_value.value(), condition);
-                        }
+            Some(function) => {
+                let called = match host.tracer() {
+                    None => with_value.call(&function),
+                    Some(tracer) => {
+                        let judged = tracer.judge(call, name, &function, with_value.value());
+                        compared = judged.1;
+                        judged.0
                     }
-                    return Err(error);
+                };
+                match called {
+                    Ok(held) => held,
+                    Err(error) => {
+                        // What can't even be evaluated does not hold; a condition that was cut short says nothing.
+                        if !guard::stopping() {
+                            count(host, name, false, tags);
+                            if let Some(tracer) = host.tracer() {
+                                tracer.checked(host.vu().id, name, false, compared);
+                            }
+                        }
+                        return Err(error);
+                    }
                 }
-            },
+            }
             None => condition.clone(),
         };
         let Ok(held) = held.as_bool() else {
@@ -169,7 +177,7 @@ fn check(
         all &= held;
         count(host, name, held, tags);
         if let Some(tracer) = host.tracer() {
-            tracer.checked(host.vu().id, call, name, held, with_value.value(), condition);
+            tracer.checked(host.vu().id, name, held, compared);
         }
     }
     Ok(all)

@@ -96,6 +96,8 @@ pub const TABLE: &[HostModule] = &[
     vu::MODULE,
     http::MODULE,
     http::CLIENTS,
+    http::JARS,
+    http::STREAMS,
     check::MODULE,
     pause::MODULE,
     parallel::MODULE,

@@ -1,24 +1,23 @@
 //! A worker's side of a trace: makes [`TraceEvent`]s of what host functions do, where somebody asked for them.
 //!
 //! Host functions ask the context for its tracer: without one that is a branch. With one, nobody is in a hurry: texts
-//! are copied, bodies decoded, operands evaluated once more ([`compared`]).
+//! are copied, bodies decoded, conditions of checks run so that they tell what they compare ([`conditions`]).
 
 use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ::http::HeaderMap;
 use bytes::Bytes;
-use rhai::{AST, Dynamic, FnPtr, ImmutableString, NativeCallContext, Position, Scope};
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
 use rustc_hash::FxHashMap;
 
 use crate::net::http::{Client, Request};
 use crate::net::{Exchange, body::Body, decode};
 use crate::trace::{Checked, Compared, Excerpt, Hop, Pause, Phases, Requested, Step, TraceEvent, Tracing, redact};
 
-mod compared;
+mod conditions;
 
-use compared::{Operand, Seen};
+pub use conditions::{Conditions, register};
 
 /// The most bytes of a body that an excerpt holds.
 const EXCERPT_BYTES: usize = 4_000;
@@ -31,31 +30,22 @@ const SKIPPED_AT_ONE_PLACE: u32 = 20;
 pub struct Tracer {
     tracing: Tracing,
     epoch: Instant,
-    asts: RefCell<Vec<AST>>,
-    operands: RefCell<FxHashMap<ImmutableString, Rc<[Operand]>>>,
+    conditions: Conditions,
     /// How often each place has paused, by VU and position.
     pauses: RefCell<FxHashMap<(u32, usize, usize), u32>>,
-    /// What the condition that runs has looked at; none while none runs.
-    seen: RefCell<Option<Seen>>,
 }
 
 impl Tracer {
     /// The tracer of a worker; times count from `epoch`.
     #[must_use]
     pub fn new(tracing: Tracing, epoch: Instant) -> Self {
-        Self {
-            tracing,
-            epoch,
-            asts: RefCell::default(),
-            operands: RefCell::default(),
-            pauses: RefCell::default(),
-            seen: RefCell::default(),
-        }
+        Self { tracing, epoch, conditions: Conditions::default(), pauses: RefCell::default() }
     }
 
-    /// Takes note of a compiled file: what its conditions compare is read from it.
-    pub fn learn(&self, ast: &AST) {
-        self.asts.borrow_mut().push(ast.clone());
+    /// The conditions of checks.
+    #[must_use]
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// Tells a step of a VU.
@@ -89,57 +79,31 @@ impl Tracer {
         self.tell(vu, Step::Paused { by, wanted, skipped });
     }
 
-    /// The condition of a check is about to be called: the variables that it looks at are noted.
-    pub fn checking(&self) {
-        self.seen.replace(Some(Seen::default()));
-    }
-
-    /// A function so deep in calls looks at a variable.
-    pub fn looked(&self, level: usize, name: &str, scope: &Scope<'_>) {
-        if let Some(seen) = self.seen.borrow_mut().as_mut()
-            && let Some(value) = scope.get(name)
-        {
-            seen.note(level, name, value.clone());
-        }
-    }
-
-    /// Tells a check whose condition is a function of `value`, or a boolean.
-    pub fn checked(
+    /// Calls the condition of the check `name` with a value. Gives also what it compared.
+    ///
+    /// # Errors
+    /// What the condition threw.
+    pub fn judge(
         &self,
-        vu: u32,
         call: &NativeCallContext,
         name: &str,
-        held: bool,
+        condition: &FnPtr,
         value: &Dynamic,
-        condition: &Dynamic,
-    ) {
-        let seen = self.seen.take().unwrap_or_default();
-        let compared = match condition.read_lock::<FnPtr>() {
-            Some(function) => {
-                let secret = compared::names_a_secret(name);
-                let operands = self.operands_of(&function);
-                operands.iter().filter_map(|one| one.of(call, &function, value, &seen, secret)).collect()
-            }
-            None => Vec::new(),
-        };
+    ) -> (Result<Dynamic, Box<EvalAltResult>>, Vec<Compared>) {
+        self.conditions.judge(call, condition, value, conditions::names_a_secret(name))
+    }
+
+    /// Tells a check.
+    pub fn checked(&self, vu: u32, name: &str, held: bool, compared: Vec<Compared>) {
         self.tell(vu, Step::Checked(Checked { name: name.to_owned(), held, compared }));
     }
 
     /// Tells a check that was decided before.
     pub fn decided(&self, vu: u32, name: &str, held: bool, value: &Dynamic) {
-        let found = compared::masked(value, compared::names_a_secret(name)).or_else(|| compared::shown_plainly(value));
+        let found =
+            conditions::masked(value, conditions::names_a_secret(name)).or_else(|| conditions::shown_plainly(value));
         let compared = found.map(|found| Compared { found, ..Compared::default() }).into_iter().collect();
-        self.tell(vu, Step::Checked(Checked { name: name.to_owned(), held, compared }));
-    }
-
-    fn operands_of(&self, function: &FnPtr) -> Rc<[Operand]> {
-        let name = function.fn_name();
-        if let Some(known) = self.operands.borrow().get(name) {
-            return known.clone();
-        }
-        let found: Rc<[Operand]> = compared::operands(&self.asts.borrow(), name).into();
-        self.operands.borrow_mut().insert(name.into(), found.clone());
-        found
+        self.checked(vu, name, held, compared);
     }
 
     /// What is to be told of a request and is gone once it is sent.
@@ -150,12 +114,9 @@ impl Tracer {
             headers.push(("authorization".into(), format!("{} {}", auth.scheme(), redact::MASK)));
         }
         if !request.headers.contains_key("cookie") {
-            let jar = client.cookies().borrow();
-            let kept = jar.get(&request.url).into_iter().map(|(name, _)| name);
-            let cookies: Vec<_> = kept
-                .chain(request.cookies.iter().map(|(name, _)| name.as_str()))
-                .map(|name| format!("{name}={}", redact::MASK))
-                .collect();
+            let jar = client.jar_of(request).borrow();
+            let sent = jar.sent(&request.url, &request.cookies);
+            let cookies: Vec<_> = sent.map(|(name, _)| format!("{name}={}", redact::MASK)).collect();
             if !cookies.is_empty() {
                 headers.push(("cookie".into(), cookies.join("; ")));
             }
@@ -198,11 +159,17 @@ fn shown_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 
 fn hop(exchange: &Exchange, max_body: u64) -> Hop {
     let encoding = exchange.headers.get(::http::header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-    let body = match encoding.map(|encoding| decode::decode(encoding, &exchange.body, max_body)) {
+    let mut body = match encoding.map(|encoding| decode::decode(encoding, &exchange.body, max_body)) {
         None => excerpt(&exchange.body),
         Some(Ok(decoded)) => excerpt(&decoded),
         Some(Err(_)) => Excerpt { note: Some("can't be decoded"), ..Excerpt::default() },
     };
+    let size = exchange.taken.as_ref().map_or(exchange.body.len() as u64, |taken| taken.bytes);
+    if size > exchange.body.len() as u64 && !exchange.body.is_empty() {
+        // Of a stream only the beginning is kept.
+        body.size = size;
+        body.note = body.note.or(Some("cut"));
+    }
     let timings = &exchange.timings;
     let opening = [timings.looking_up, timings.connecting, timings.tls_handshaking].map(Option::unwrap_or_default);
     let [looking_up, connecting, tls] = opening;
@@ -211,7 +178,7 @@ fn hop(exchange: &Exchange, max_body: u64) -> Hop {
         url: redact::url(exchange.url.as_str()).into_owned(),
         status: exchange.status,
         error: exchange.error.as_ref().map(|error| error.detail.clone()),
-        size: exchange.body.len() as u64,
+        size,
         phases: Phases {
             blocked: timings.blocked.saturating_sub(looking_up + connecting + tls),
             looking_up,

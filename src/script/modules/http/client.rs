@@ -15,10 +15,12 @@ use rhai::{Array, Blob, Dynamic, ImmutableString, Map};
 use rustc_hash::FxHashMap;
 use url::Url;
 
+use super::jar::CookieJar;
 use super::request::{PARAMS, Prepared, apply};
-use super::{ScriptResult, bridge};
+use super::{ScriptResult, bridge, client_of};
+use crate::net::cookies::Jar;
 use crate::net::http::{Client, Network, Request};
-use crate::net::tls::TlsRoots;
+use crate::net::tls::{self, TlsRoots};
 use crate::plan::HttpOptions;
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
@@ -195,6 +197,20 @@ impl HttpClient {
         Ok(prepared)
     }
 
+    /// The jar that its requests use for the virtual user that is running.
+    ///
+    /// # Errors
+    /// In the script's init, where there is none.
+    pub(super) fn jar(&self, host: &HostContext) -> ScriptResult<Rc<RefCell<Jar>>> {
+        let settings = &*self.0;
+        let vu = client_of(host)?;
+        Ok(match (&settings.defaults.request.jar, &vu.client) {
+            (Some(jar), _) => jar.clone(),
+            (None, Some(own)) if settings.cookies == Cookies::Shared => own.cookies().clone(),
+            _ => vu.clients.get(&vu, settings)?.cookies().clone(),
+        })
+    }
+
     /// A name that a request was given, as it is recorded.
     pub(super) fn name(&self, given: ImmutableString) -> ImmutableString {
         match &self.0.name_prefix {
@@ -250,7 +266,18 @@ impl Settings {
                 unknown => return Err(unknown_setting(unknown)),
             }
         }
-        let network = host.clients().network(&run, &with_options(run.options(), options)?)?;
+        let is_about_files =
+            options.keys().any(|name| ["tls_ca", "tlsCa", "tls_auth", "tlsAuth"].contains(&name.as_str()));
+        let options = with_options(run.options(), options)?;
+        // Before a run: on a worker they were looked at, or are read when they are first needed.
+        if is_about_files && host.http().is_none() {
+            let problems: Vec<String> =
+                tls::problems(&options.tls).into_iter().map(|(option, why)| format!("`{option}`: {why}")).collect();
+            if !problems.is_empty() {
+                return Err(host_error(format!("`http::client`: {}", problems.join("; "))));
+            }
+        }
+        let network = host.clients().network(&run, &options)?;
         let tags = match params.get("tags") {
             Some(tags) => tags.clone().try_cast::<Map>().ok_or_else(|| wrong("tags", "a map"))?,
             None => Map::new(),
@@ -400,6 +427,9 @@ fn write_value(value: &Dynamic, out: &mut String, depth: usize) -> ScriptResult<
         let _ = write!(out, "d{}", duration.as_nanos());
     } else if let Some(bytes) = value.read_lock::<Blob>() {
         let _ = write!(out, "b{}:{bytes:?}", bytes.len());
+    } else if let Some(jar) = value.read_lock::<CookieJar>() {
+        // Nothing else can be there as long as the client is, which holds the jar.
+        let _ = write!(out, "j{:p}", Rc::as_ptr(&jar.0));
     } else if let Some(range) = value.read_lock::<std::ops::RangeInclusive<i64>>() {
         let _ = write!(out, "i{range:?}");
     } else if let Some(range) = value.read_lock::<std::ops::Range<i64>>() {

@@ -126,6 +126,47 @@ const DOCS: &[FunctionDoc] = &[
         ",
     },
     FunctionDoc {
+        signature: "client.jar() -> CookieJar",
+        summary: "The jar that its requests use for the running virtual user: that of its setting `jar`, its own with `cookies: \"own\"`, else the virtual user's.",
+        parameters: &[],
+        errors: "In the script's init.",
+        example: "
+            const SHOP = http::client(#{ base_url: env(\"BASE_URL\"), cookies: \"own\" });
+            fn journey() {
+                SHOP.get(\"/cookies/set?a=1\");
+                assert_eq(SHOP.jar().len(), 1);
+                assert_eq(http::jar().len(), 0);
+            }
+        ",
+    },
+    FunctionDoc {
+        signature: "client.events(url, params) -> EventStream",
+        summary: "Reads a stream of events as `http::events` does, with the client's settings; `params` may be left out.",
+        parameters: &[URL, PARAMS],
+        errors: ERRORS,
+        example: "
+            const MODEL = http::client(#{ base_url: env(\"BASE_URL\"), timeout: 30.s });
+            fn journey() {
+                let stream = MODEL.events(\"/stream?count=2&first=1&ms=1\");
+                for event in stream { assert_eq(event.type == \"token\" || event.json(\"done\"), true); }
+                assert_eq(stream.events, 3);
+            }
+        ",
+    },
+    FunctionDoc {
+        signature: "client.stream(method, url, body, params) -> EventStream",
+        summary: "The same with any method and body, for events and lines, as `http::stream`; `body` and `params` may be left out.",
+        parameters: &[("method", "The method's name."), URL, BODY, PARAMS],
+        errors: ERRORS,
+        example: "
+            const MODEL = http::client(#{ base_url: env(\"BASE_URL\") });
+            fn journey() {
+                let stream = MODEL.stream(\"POST\", \"/stream?first=1&ms=1\", #{ prompt: \"hello\" }, #{ max_events: 1 });
+                assert_eq(stream.next().json(\"index\"), 0);
+            }
+        ",
+    },
+    FunctionDoc {
         signature: "client.base_url -> string",
         summary: "What its URLs start from; empty where it has none.",
         parameters: &[],

@@ -2,112 +2,77 @@
 
 use crate::script::modules::FunctionDoc;
 
+const URL: (&str, &str) = ("url", "An absolute `http` or `https` URL.");
+
+const PARAMS: (&str, &str) = ("params", "A map; see \"Parameters of a request\".");
+
+const BODY: (&str, &str) = (
+    "body",
+    "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
+);
+
 /// In the order in which they are printed.
 pub(super) const DOCS: &[FunctionDoc] = &[
     FunctionDoc {
         signature: "http::get(url) -> Response",
         summary: "Asks for a URL.",
-        parameters: &[("url", "An absolute `http` or `https` URL.")],
+        parameters: &[URL],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/health`);\n    assert_eq(res.status, 200);\n}",
     },
     FunctionDoc {
         signature: "http::get(url, params) -> Response",
-        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies`, `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        summary: "The same with parameters: `name`, `tags`, `headers`, `cookies` (name to value, for this request alone; `sid: ()` leaves that of the jar out, `sid: #{ value: \"x\", replace: false }` sends both, as k6 does unless told to replace), `jar` (see `http::new_jar`), `timeout`, `redirects`, `http_version` (`\"auto\"`, `\"1.1\"`, `\"2\"`, `\"h2c\"`), `expected`, `auth` (see [identity](identity.md)), `throws` (k6's `throw`, which is a reserved word in Rhai and needs quotes), `unix_socket` (the path of a socket to connect to, whatever the URL's host: see [network](network.md)); for what it sends `chunked`, `compression`, `expect_continue`, `bandwidth`, and for what comes back `response` (`\"keep\"`, `\"discard\"`), `max_body`, `save_to`, `digest`: see [transfers](transfers.md).",
+        parameters: &[URL, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::get(`${BASE}/status/404`, #{ name: \"missing\", expected: 404, headers: #{ \"X-Trace\": \"1\" }, timeout: 5.s });\n    assert_eq(res.expected, true);\n}",
     },
     FunctionDoc {
         signature: "http::head(url, params) -> Response",
         summary: "Asks for the headers alone; `params` may be left out.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::head(`${BASE}/health`).body, \"\");\n}",
     },
     FunctionDoc {
         signature: "http::options(url, params) -> Response",
         summary: "Asks what may be done; `params` may be left out.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::options(`${BASE}/health`);\n    assert_eq(res.error, \"\");\n}",
     },
     FunctionDoc {
         signature: "http::post(url, body, params) -> Response",
         summary: "Sends a body; `body` and `params` may be left out.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::post(`${BASE}/anything`, #{ items: [1, 2] });\n    assert_eq(res.json(\"method\"), \"POST\");\n}",
     },
     FunctionDoc {
         signature: "http::put(url, body, params) -> Response",
         summary: "Puts a body there; `body` and `params` may be left out.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::put(`${BASE}/anything`, \"text\");\n    assert_eq(res.json(\"method\"), \"PUT\");\n}",
     },
     FunctionDoc {
         signature: "http::patch(url, body, params) -> Response",
         summary: "Changes what is there; `body` and `params` may be left out.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::patch(`${BASE}/anything`, #{ price: 2 });\n    assert_eq(res.json(\"method\"), \"PATCH\");\n}",
     },
     FunctionDoc {
         signature: "http::delete(url, body, params) -> Response",
         summary: "Deletes what is there; `body` and `params` may be left out. `http::del` is the same.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let res = http::delete(`${BASE}/anything`);\n    assert_eq(res.json(\"method\"), \"DELETE\");\n}",
     },
     FunctionDoc {
         signature: "http::del(url, body, params) -> Response",
         summary: "The same as `http::delete`.",
-        parameters: &[
-            ("url", "An absolute `http` or `https` URL."),
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            ("params", "A map; see \"Parameters of a request\"."),
-        ],
+        parameters: &[URL, BODY, PARAMS],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::del(`${BASE}/anything`).json(\"method\"), \"DELETE\");\n}",
     },
@@ -116,12 +81,9 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         summary: "Makes a request with any method; `body` and `params` may be left out.",
         parameters: &[
             ("method", "The method's name."),
-            ("url", "An absolute `http` or `https` URL."),
-            (
-                "body",
-                "A text, a blob, a map or an array (sent as JSON), or made by `http::form`, `http::json`, `http::multipart`, `http::file`, `http::generated`.",
-            ),
-            ("params", "A map; see \"Parameters of a request\"."),
+            URL,
+            BODY,
+            PARAMS,
         ],
         errors: "When the URL or a parameter is not what it must be, or in the script's init. A failure on the way throws only with `throws: true`; else the response has status 0 and an `error`.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    assert_eq(http::request(\"GET\", `${BASE}/health`).status, 200);\n}",
@@ -221,9 +183,68 @@ pub(super) const DOCS: &[FunctionDoc] = &[
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let body = http::generated(\"1MB\", #{ pattern: \"abc\" });\n    let res = http::put(`${BASE}/upload/raw`, body, #{ compression: \"gzip\", expect_continue: true });\n    assert_eq(res.status, 201);\n}",
     },
     FunctionDoc {
+        signature: "http::jar() -> CookieJar, http::cookie_jar() -> CookieJar",
+        summary: "This virtual user's cookie jar, emptied at the end of each iteration unless `no_cookies_reset` is set. `http::cookie_jar` is k6's word for it. A request uses another one by its parameter `jar`, or none by `jar: ()`.",
+        parameters: &[],
+        errors: "In the script's init.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    http::jar().set(BASE, \"taste\", \"sweet\");\n    assert_eq(http::cookie_jar().len(), 1);\n    assert_eq(http::get(`${BASE}/headers`).json(\"headers.cookie\"), \"taste=sweet\");\n    assert_eq(http::get(`${BASE}/headers`, #{ jar: () }).json(\"headers.cookie\"), ());\n}",
+    },
+    FunctionDoc {
+        signature: "http::new_jar() -> CookieJar, http::new_jar(cookies) -> CookieJar",
+        summary: "A jar of the script's own (k6's `new http.CookieJar()`), empty or with the cookies that `jar.to_array` gave: for the parameter `jar` of requests and the setting `jar` of clients. It lives as long as the script holds it, for example in `vu.state`, and is not emptied between iterations.",
+        parameters: &[("cookies", "An array of maps, as `jar.add` takes it.")],
+        errors: "When a cookie can't be added, or in the script's init: all virtual users would share it.",
+        example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    let admin = http::new_jar();\n    http::get(`${BASE}/cookies/set?role=admin`, #{ jar: admin });\n    assert_eq(admin.get(BASE, \"role\"), \"admin\");\n    assert_eq(http::jar().len(), 0);\n    let again = http::new_jar(admin.to_array());\n    let client = http::client(#{ base_url: BASE, jar: again });\n    assert_eq(client.get(\"/headers\").json(\"headers.cookie\"), \"role=admin\");\n}",
+    },
+    FunctionDoc {
+        signature: "http::events(url, params) -> EventStream",
+        summary: "Reads a stream of events (`text/event-stream`), each when it comes; `params` may be left out. Returns when the response's head is there. See [streams](streams.md).",
+        parameters: &[
+            URL,
+            (
+                "params",
+                "Those of a request but `response`, `save_to` and `digest`, and: `max_events` (closes after so many), `idle_timeout` (fails when nothing comes for so long), `max_event` (the most bytes of one, 1 MiB), `format` (see `http::stream`). `timeout` is for the whole stream.",
+            ),
+        ],
+        errors: "As those of `http::get`.",
+        example: "
+            const BASE = env(\"BASE_URL\");
+            fn journey() {
+                let stream = http::events(`${BASE}/stream?count=3&first=1&ms=1`, #{ name: \"answer\", idle_timeout: 10.s });
+                let text = \"\";
+                for event in stream {
+                    if event.type == \"token\" { text += event.json(\"text\"); }
+                }
+                assert_eq(text, \"the shop has\");
+                assert_eq(stream.status, 200);
+            }
+        ",
+    },
+    FunctionDoc {
+        signature: "http::stream(method, url, body, params) -> EventStream",
+        summary: "The same with any method and body, for events and for lines (NDJSON): what the response's type says, or `format: \"events\"` or `\"lines\"`. `body` and `params` may be left out.",
+        parameters: &[
+            ("method", "`GET`, `POST` or any other."),
+            URL,
+            ("body", "As `http::post` takes it; `()` for none."),
+            ("params", "As `http::events` takes them."),
+        ],
+        errors: "As those of `http::get`.",
+        example: "
+            const BASE = env(\"BASE_URL\");
+            fn journey() {
+                let url = `${BASE}/stream?count=2&first=1&ms=1&format=lines`;
+                let stream = http::stream(\"POST\", url, #{ prompt: \"hello\" });
+                assert_eq(stream.next().json(\"text\"), \"the\");
+                stream.close();
+                assert_eq(stream.next(), ());
+            }
+        ",
+    },
+    FunctionDoc {
         signature: "http::cookies(url) -> map",
         summary: "The cookies that this virtual user would send to a URL.",
-        parameters: &[("url", "An absolute `http` or `https` URL.")],
+        parameters: &[URL],
         errors: "When it is no URL, or in the script's init.",
         example: "const BASE = env(\"BASE_URL\");\nfn journey() {\n    http::get(`${BASE}/cookies/set?name=taste`);\n    assert_eq(type_of(http::cookies(BASE)), \"map\");\n}",
     },

@@ -36,19 +36,27 @@ mod client_docs;
 mod debug;
 mod docs;
 mod form;
+pub mod jar;
+mod jar_docs;
 mod pages;
 mod request;
 mod response;
 mod retries;
+mod stream;
+mod stream_docs;
 mod transfer;
 mod verbs;
 
 pub use client::HttpClient;
 pub use client_docs::MODULE as CLIENTS;
+pub use jar::CookieJar;
+pub use jar_docs::MODULE as JARS;
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};
 use response::RequestEcho;
 pub use response::{Headers, Phases, Response};
+pub use stream::{EventStream, STREAM_PARAMS, StreamEvent, VuStreams};
+pub use stream_docs::MODULE as STREAMS;
 
 /// The module.
 pub const MODULE: HostModule =
@@ -64,7 +72,9 @@ fn register(engine: &mut Engine, context: &HostContext) {
     response::register(engine);
     pages::register(engine, context);
     let mut module = Module::new();
+    jar::register(engine, &mut module, context);
     verbs::register(engine, &mut module, context);
+    stream::register(engine, &mut module, context);
     define(&mut module, "form", |fields: Map| request::form(&fields));
     define(&mut module, "json", |value: Dynamic| request::json(&value));
     let host = context.clone();
@@ -83,10 +93,10 @@ fn register(engine: &mut Engine, context: &HostContext) {
         request::file(&host, &path, Some(content_type))
     });
     let host = context.clone();
-    define(&mut module, "cookies", move |url: ImmutableString| cookies(&host, &url));
+    define(&mut module, "cookies", move |url: ImmutableString| CookieJar::of_vu(&host)?.cookies(&url));
     let host = context.clone();
     define(&mut module, "set_cookie", move |url: ImmutableString, name: ImmutableString, value: ImmutableString| {
-        set_cookie(&host, &url, &name, &value)
+        CookieJar::of_vu(&host)?.set(&url, &name, &value, &Map::new())
     });
     let host = context.clone();
     define(&mut module, "clear_cookies", move || clear_cookies(&host));
@@ -131,7 +141,7 @@ fn thrown(response: Response) -> ScriptResult<Response> {
 
 /// Makes a request and records it. Polled on the worker's stack.
 async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Response {
-    let Prepared { client, mut request, name, named, tags, expected, .. } = prepared;
+    let Prepared { client, mut request, name, named, tags, expected, stream, .. } = prepared;
     let client = match &client {
         Some(client) => client,
         None => vu.client.as_ref().expect("whoever may wait has a client"),
@@ -160,6 +170,8 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
     let before = (debug != HttpDebug::Off || host.tracer().is_some()).then(|| Tracer::before(&request, client));
     let mut exchanges = client.send(request).await;
     let hops = exchanges.len();
+    // A stream goes on beside the script, which may be in another group by now.
+    let group = stream.as_ref().map_or_else(|| vu.group.get(), |stream| stream.group);
     let mut held = true;
     for (hop, exchange) in exchanges.iter().enumerate() {
         // A redirect or a challenge on the way is no failure, whatever statuses are expected at its end.
@@ -167,7 +179,8 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
         held = exchange.error.is_none() && (!last || expected.holds(exchange.status));
         let ago = exchanges[hop + 1..].iter().map(|later| later.timings.blocked + later.timings.duration()).sum();
         let occasion = Occasion { vu: &vu, number, hop: hop as u32, traced, ago };
-        record(&host, occasion, exchange, if hop == 0 || named { Some(name) } else { None }, tags, held);
+        let name = if hop == 0 || named { Some(name) } else { None };
+        record(&host, occasion, exchange, name, tags, group, held);
     }
     if let Some(before) = before {
         let name = host.recording().map(|(_, series)| series.borrow().name_of(name)).unwrap_or_default();
@@ -177,7 +190,11 @@ async fn make(host: HostContext, vu: Rc<VuContext>, prepared: Prepared) -> Respo
             None => debug::tell(&host, debug, &requested),
         }
     }
-    let exchange = exchanges.pop().expect("a request makes at least one exchange");
+    let mut exchange = exchanges.pop().expect("a request makes at least one exchange");
+    if stream.is_some_and(|stream| stream.feed.status() != 0) {
+        // What was kept of it was for those who look at single requests.
+        exchange.body = Bytes::new();
+    }
     // What came before was redirects, and challenges that were answered.
     let redirects = exchanges.iter().filter(|before| before.status != 401).count();
     Response::new(exchange, redirects, held, echo, max_body)
@@ -189,6 +206,7 @@ fn record(
     exchange: &Exchange,
     name: Option<u32>,
     tags: u32,
+    group: u32,
     expected: bool,
 ) {
     let Some((recorder, series)) = host.recording() else { return };
@@ -199,7 +217,7 @@ fn record(
     let key = RequestKey {
         name,
         tags,
-        group: vu.group.get(),
+        group,
         error_code: code,
         status: exchange.status,
         scenario: vu.scenario.index as u16,
@@ -336,25 +354,6 @@ fn client_of(host: &HostContext) -> ScriptResult<Rc<VuContext>> {
 
 fn parsed(url: &str) -> ScriptResult<url::Url> {
     url::Url::parse(url).map_err(|error| host_error(format!("`{url}` is no URL: {error}")))
-}
-
-fn cookies(host: &HostContext, url: &str) -> ScriptResult<Map> {
-    let vu = client_of(host)?;
-    let url = parsed(url)?;
-    let Some(client) = &vu.client else { return Ok(Map::new()) };
-    let jar = client.cookies().borrow();
-    Ok(jar.get(&url).into_iter().map(|(name, value)| (name.into(), value.into())).collect())
-}
-
-fn set_cookie(host: &HostContext, url: &str, name: &str, value: &str) -> ScriptResult<()> {
-    let vu = client_of(host)?;
-    let parsed = parsed(url)?;
-    let Some(client) = &vu.client else { return Ok(()) };
-    if client.cookies().borrow_mut().set(&parsed, name, value) {
-        Ok(())
-    } else {
-        Err(host_error(format!("a cookie `{name}` can't be set for `{url}`")))
-    }
 }
 
 fn clear_cookies(host: &HostContext) -> ScriptResult<()> {

@@ -11,10 +11,13 @@ use rhai::{Array, Blob, Dynamic, EvalAltResult, ImmutableString, Map};
 use smallvec::SmallVec;
 
 use super::client::HttpClient;
+use super::jar::CookieJar;
 use super::retries::Retries;
+use super::stream::StreamOf;
 use super::transfer;
 use crate::net;
 use crate::net::body::{Body, Multipart};
+use crate::net::cookies::RequestCookie;
 use crate::net::generated::Generated;
 use crate::net::pack::Coding;
 use crate::plan::{HttpOptions, HttpVersion};
@@ -99,6 +102,8 @@ pub struct Prepared {
     pub retries: Option<Rc<Retries>>,
     /// How its body is compressed.
     pub compression: Vec<Coding>,
+    /// The stream that it is for; none where its response is wanted whole.
+    pub stream: Option<StreamOf>,
 }
 
 impl Prepared {
@@ -115,6 +120,7 @@ impl Prepared {
             throw: options.throw,
             retries: None,
             compression: Vec::new(),
+            stream: None,
         }
     }
 }
@@ -168,6 +174,7 @@ pub const PARAMS: &[&str] = &[
     "tags",
     "headers",
     "cookies",
+    "jar",
     "timeout",
     "redirects",
     "http_version",
@@ -218,9 +225,20 @@ pub(super) fn apply(
             "headers" => headers(&map("headers", value)?, &mut prepared.request.headers)?,
             "cookies" => {
                 for (name, value) in map("cookies", value)? {
-                    prepared.request.cookies.push((name.to_string(), value.to_string()));
+                    let cookie = request_cookie(&name, &value)?;
+                    // What a request says counts more than what its client says of all.
+                    prepared.request.cookies.retain(|known| known.name != cookie.name);
+                    prepared.request.cookies.push(cookie);
                 }
             }
+            // As k6 has it: nothing instead of a jar means no cookies.
+            "jar" if value.is_unit() => prepared.request.jar = Some(CookieJar::closed().0),
+            "jar" => match value.try_cast_result::<CookieJar>() {
+                Ok(jar) => prepared.request.jar = Some(jar.0),
+                Err(value) => {
+                    return Err(wrong("jar", "a cookie jar such as `http::new_jar()`, or `()` for no cookies", &value));
+                }
+            },
             "timeout" => prepared.request.timeout = Some(duration("timeout", &value)?),
             "redirects" => {
                 let wanted = value.as_int().ok().and_then(|number| u32::try_from(number).ok());
@@ -292,6 +310,26 @@ pub(super) fn duration(name: &str, value: &Dynamic) -> ScriptResult<Duration> {
         return units::parse_duration(&text).map_err(|error| host_error(format!("`{name}`: {error}")));
     }
     Err(wrong(name, "a duration such as `5.s`", value))
+}
+
+/// `"value"`; `()`: none of this name is sent; `#{ value, replace }`, where `replace: false` sends it beside that of the jar.
+fn request_cookie(name: &str, value: &Dynamic) -> ScriptResult<RequestCookie> {
+    let name = name.to_owned();
+    let Some(map) = value.read_lock::<Map>() else {
+        let text = (!value.is_unit()).then(|| value.to_string());
+        return Ok(RequestCookie { name, value: text, beside: false });
+    };
+    if let Some(unknown) = map.keys().find(|key| !["value", "replace"].contains(&key.as_str())) {
+        return Err(host_error(format!("cookie `{name}` of a request has `value` and `replace`, found `{unknown}`")));
+    }
+    let replace = match map.get("replace").filter(|replace| !replace.is_unit()) {
+        None => true,
+        Some(replace) => replace.as_bool().map_err(|_| wrong("replace", "true or false", replace))?,
+    };
+    match map.get("value") {
+        Some(value) if !value.is_unit() => Ok(RequestCookie { name, value: Some(value.to_string()), beside: !replace }),
+        _ => Err(host_error(format!("cookie `{name}` of a request needs `value`; to send none, write `{name}: ()`"))),
+    }
 }
 
 fn headers(map: &Map, headers: &mut HeaderMap) -> ScriptResult<()> {

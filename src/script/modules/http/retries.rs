@@ -201,7 +201,9 @@ pub(super) async fn make_again(host: HostContext, vu: Rc<VuContext>, prepared: P
         let response = make(host.clone(), vu.clone(), prepared.clone()).await;
         let exchange = response.exchange();
         let again = retries.wants(&prepared.request.method, exchange.status, exchange.error.is_some());
-        if attempt > retries.count || !again {
+        // What has been read of a stream can't be taken back.
+        let has_begun = prepared.stream.as_ref().is_some_and(|stream| stream.feed.status() != 0);
+        if attempt > retries.count || !again || has_begun {
             return response.after(attempt);
         }
         let asked = retry_after(&exchange.headers, jiff::Timestamp::now().as_millisecond());
