@@ -17,6 +17,10 @@ test *filter:
 check:
     .ci/run
 
+# Fuzz all parsers for so many seconds, or those whose name contains a word: `just fuzz 600 json`
+fuzz seconds="60" only="":
+    .ci/fuzz {{ seconds }} {{ only }}
+
 # Mend what can be mended by itself: formatting and simple lints
 fix:
     cargo clippy --fix --allow-dirty --allow-staged --all-targets

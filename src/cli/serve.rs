@@ -276,3 +276,23 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_request_breaks_control(lines in "(GET|POST) /[a-z0-9/?=]{0,9} HTTP/1.1\r\n((Host|Authorization|Content-Length|Cookie|[a-z]{0,4}): ?(Bearer ?|[0-9]{0,25}|[ -~]{0,9}|\\PC)\r\n){0,5}(\r\n)?\\PC{0,9}", bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Request::parse(&bytes);
+            if let Ok(Some(request)) = Request::parse(lines.as_bytes()) {
+                prop_assert!(request.body.len() <= lines.len());
+                // It is whole at its end alone.
+                let rest = lines.split_once("\r\n\r\n").map_or(0, |(head, _)| head.len() + 4 + request.body.len());
+                prop_assert!(matches!(Request::parse(&lines.as_bytes()[..rest - 1]), Ok(None)));
+            }
+        }
+    }
+}

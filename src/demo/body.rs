@@ -247,3 +247,43 @@ mod tests {
         assert_eq!(body, b"abcd");
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Outcome = Result<(Vec<u8>, usize, bool), u16>;
+
+    fn decode(framing: Framing, pieces: &[&[u8]]) -> Outcome {
+        let mut decoder = Decoder::new(framing);
+        let (mut body, mut used) = (Vec::new(), 0);
+        for piece in pieces {
+            used += decoder
+                .decode(piece, &mut |data| {
+                    body.extend_from_slice(data);
+                    Ok(())
+                })
+                .map_err(|refusal| refusal.status)?;
+            if decoder.is_done() {
+                break;
+            }
+        }
+        Ok((body, used, decoder.is_done()))
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_a_body_is_read_alike_however_it_arrives(text in "([0-9a-fA-F]{1,3}|[ ;\t]|\r\n|\n|\r|0\r\n\r\n|1\r\nx\r\n|\\PC){0,20}", length in 0..20u64) {
+            for framing in [Framing::Chunked, Framing::Length(length)] {
+                let single: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+                let whole = decode(framing, &[text.as_bytes()]);
+                prop_assert_eq!(decode(framing, &single), whole.clone());
+                if let Ok((body, used, _)) = whole {
+                    prop_assert!(body.len() <= used && used <= text.len());
+                }
+            }
+        }
+    }
+}

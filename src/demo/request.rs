@@ -347,3 +347,24 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_head_breaks_the_shop(lines in "((GET|POST|[A-Z]{0,3}) ?[/a-z?&=%.:*]{0,12} ?(HTTP/1\\.[019])?\r?\n)?((Host|Cookie|Content-Length|Transfer-Encoding|Connection|Expect|Accept-Encoding|[a-z]{0,4}): ?([0-9]{0,22}|chunked|close|gzip;q=[0-9.]{0,4}|a=b;? ?|[ -~]{0,9}|\\PC)\r?\n){0,6}(\r\n)?", bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            for bytes in [lines.as_bytes(), &bytes] {
+                let mut storage = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+                if let Ok(Some((request, length))) = Request::parse(bytes, &mut storage) {
+                    prop_assert!(length <= bytes.len());
+                    let _ = (request.query_value("a"), request.cookie("a"), request.is_form(), request.accepts_gzip());
+                    let _ = request.query_number("a", 1u32);
+                }
+            }
+        }
+    }
+}

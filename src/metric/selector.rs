@@ -341,3 +341,27 @@ mod tests {
         assert!(!Selector::exactly(&[("name", "a*")]).matches(&tags(&[("name", "ab")])));
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    use super::super::series::tags;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_text_breaks_the_grammar(text in "([a-z_]{0,5}|[:!|,*/\\\\\"' ()\\[\\]+.^$-]|'[^']{0,4}'|\"[^\"]{0,4}\"|/[a-z.*(]{0,5}/|\\PC){0,12}", value in "\\PC{0,8}") {
+            match Selector::parse(&text) {
+                Ok(selector) => {
+                    let of = tags(&[("name", &value), ("a", &text)]);
+                    let _ = selector.matches(&of);
+                    prop_assert!(selector.only(|_| false).is_all());
+                    prop_assert_eq!(selector.only(|_| true).matches(&of), selector.matches(&of));
+                }
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
+}

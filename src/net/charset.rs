@@ -177,14 +177,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_document_does_harm(body in proptest::collection::vec(any::<u8>(), 0..200), kind in "[a-z/;= \"']{0,40}") {
+        fn fuzz_no_document_does_harm(body in proptest::collection::vec(any::<u8>(), 0..200), kind in "[a-z/;= \"']{0,40}") {
             let _ = text(&body, &kind);
             let html = [b"<meta charset=".as_slice(), &body].concat();
             let _ = text(&html, "text/html");
         }
 
         #[test]
-        fn valid_utf8_stays_what_it_is(body in "[^\u{feff}]{0,100}") {
+        fn fuzz_valid_utf8_stays_what_it_is(body in "[^\u{feff}]{0,100}") {
             prop_assert_eq!(text(body.as_bytes(), "application/json"), body.as_str());
         }
     }

@@ -186,3 +186,50 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    use crate::net::pack::{Coding, pack};
+
+    fn codings() -> impl Strategy<Value = Vec<Coding>> {
+        prop::collection::vec(prop::sample::select(vec![Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd]), 1..4)
+    }
+
+    fn names(codings: &[Coding]) -> String {
+        codings.iter().map(|coding| coding.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_what_is_packed_unpacks(data in prop::collection::vec(any::<u8>(), 1..300), codings in codings()) {
+            let packed = Bytes::from(pack(&codings, &data).unwrap());
+            prop_assert_eq!(&decode(&names(&codings), &packed, 10_000).unwrap(), &data);
+            prop_assert!(decode(&names(&codings), &packed, data.len() as u64 - 1).is_err());
+        }
+
+        #[test]
+        fn fuzz_no_body_breaks_a_decoder(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            data in prop::collection::vec(any::<u8>(), 1..200),
+            codings in codings(),
+            flips in prop::collection::vec((any::<usize>(), any::<u8>()), 0..4),
+            encoding in "(gzip|deflate|br|zstd|identity|,| |x|\\PC){0,8}",
+        ) {
+            let mut packed = pack(&codings, &data).unwrap();
+            for (at, bits) in flips {
+                let at = at % packed.len();
+                packed[at] ^= bits;
+            }
+            let names = names(&codings);
+            for (names, body) in [(&names, packed), (&names, bytes.clone()), (&encoding, bytes)] {
+                if let Ok(body) = decode(names, &body.into(), 5_000) {
+                    prop_assert!(body.len() <= 5_000);
+                }
+            }
+        }
+    }
+}

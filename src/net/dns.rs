@@ -383,3 +383,26 @@ mod tests {
         assert_eq!(error.fault, Fault::TOO_MANY_OPEN_FILES);
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_override_breaks_the_reader(text in "[0-9a-f.:\\[\\]a-z-]{0,30}|\\PC{0,10}") {
+            let (host, _) = split_port(&text);
+            prop_assert!(text.contains(host));
+        }
+
+        #[test]
+        fn fuzz_an_address_with_its_port_reads_back(address: IpAddr, port: u16) {
+            let text = SocketAddr::new(address, port).to_string();
+            let (host, found) = split_port(&text);
+            prop_assert_eq!((host.parse(), found), (Ok(address), Some(port)));
+            prop_assert_eq!(split_port(&address.to_string()).1, None);
+        }
+    }
+}

@@ -85,3 +85,33 @@ mod tests {
         assert!(Headers::default().is_empty());
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_head_breaks_the_map(lines in "([A-Za-z-]{0,9}:? ?[ -~\\x80-\\xff]{0,9}(\r\n|\n|\r)?){0,8}", bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for text in [lines.as_bytes(), &bytes] {
+                let head = Bytes::from([b"HTTP/1.1 200 OK\r\n", text, b"\r\n\r\n"].concat());
+                let headers = Headers::new(head, false);
+                prop_assert!(headers.len() <= HEADERS_MAX);
+            }
+        }
+
+        #[test]
+        fn fuzz_headers_read_back(given in prop::collection::vec(("[A-Za-z][A-Za-z0-9-]{0,8}", "([!-~]([ -~]{0,9}[!-~])?)?"), 0..20)) {
+            let lines: String = given.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let headers = Headers::new(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").into(), false);
+            prop_assert_eq!(headers.len(), given.len());
+            for (name, _) in &given {
+                let expected: Vec<&str> =
+                    given.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| &**value).collect();
+                prop_assert_eq!(headers.get_all(name.as_str()).iter().collect::<Vec<_>>(), expected);
+            }
+        }
+    }
+}

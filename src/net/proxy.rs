@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_breaks_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..300), at in 0..40usize) {
+        fn fuzz_no_answer_breaks_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..300), at in 0..40usize) {
             let _ = status_of(&bytes);
             let mut answer = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n".to_vec();
             answer.splice(at.min(answer.len())..at.min(answer.len()), bytes.iter().copied().take(3));
@@ -261,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn a_head_is_whole_at_its_end_alone(status in 100..600u16, name in "[A-Za-z]{1,9}", value in "[a-z ]{0,9}") {
+        fn fuzz_a_head_is_whole_at_its_end_alone(status in 100..600u16, name in "[A-Za-z]{1,9}", value in "[a-z ]{0,9}") {
             let answer = format!("HTTP/1.1 {status} x\r\n{name}: {value}\r\n\r\n");
             for length in 0..answer.len() {
                 prop_assert_eq!(status_of(&answer.as_bytes()[..length]), Ok(None));

@@ -340,3 +340,48 @@ mod tests {
         assert_eq!(recorded("GET", "http://shop.test/", 200, "x").validate(), Ok(()));
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    use crate::net::http::Network;
+    use crate::net::tls::TlsRoots;
+    use crate::plan::HttpOptions;
+
+    fn recorded() -> impl Strategy<Value = Recorded> {
+        let headers = prop::collection::vec(("[A-Za-z-]{0,8}|\\PC{0,4}", "[ -~\r\n]{0,12}|\\PC{0,8}"), 0..4);
+        let body = prop_oneof!["\\PC{0,20}".prop_map(Some), Just(None)];
+        let base64 = prop_oneof!["[A-Za-z0-9+/=]{0,12}".prop_map(Some), Just(None)];
+        let error = prop_oneof![(any::<u32>(), "\\PC{0,9}").prop_map(Some), Just(None)];
+        (any::<u16>(), headers, body, base64, error).prop_map(|(status, headers, body, body_base64, error)| Recorded {
+            method: "GET".into(),
+            url: "http://shop.test/".into(),
+            status,
+            headers,
+            body,
+            body_base64,
+            error: error.map(|(code, detail)| RecordedError { code, detail }),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn fuzz_no_recording_breaks_the_player(one in recorded(), noise in "[\\[\\]{}\",:0-9a-z]{0,40}") {
+            let text = serde_json::to_string(&one).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Recorded>(&text).unwrap(), &one);
+            let _ = serde_json::from_str::<Recording>(&noise);
+            let is_good = one.validate().is_ok();
+            let network = Network::new(&HttpOptions::default(), std::sync::Arc::new(TlsRoots::default()));
+            let request = Request::new(::http::Method::GET, network.target(&one.url).unwrap());
+            let mut exchange = Exchange::new(&request);
+            one.clone().enter(&mut exchange);
+            prop_assert_eq!(exchange.status, one.status);
+            if is_good && one.status > 0 {
+                prop_assert!(exchange.headers.len() <= one.headers.len());
+            }
+        }
+    }
+}

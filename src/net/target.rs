@@ -355,3 +355,31 @@ mod tests {
         assert_eq!(target.authorization().unwrap(), "Basic dTpwQHNz");
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_url_breaks_a_target(text in "(https?:)?[/\\\\]{0,3}([a-z0-9.:@%\\[\\]-]|\\PC){0,20}[/?#]?([a-z0-9/?#&=%. -]|\\PC){0,20}") {
+            let mut targets = Targets::new("loadr");
+            if let Ok(target) = targets.get(&text) {
+                // What goes on the wire is one line, and no more.
+                for line in [target.line(), target.absolute(), &target.origin().to_string()] {
+                    prop_assert!(line.bytes().all(|byte| (0x21..0x7f).contains(&byte)), "{line:?}");
+                }
+                prop_assert!(target.line().starts_with('/'), "{:?}", target.line());
+                // Hosts may have letters that HTTP/2 has no form for: then it is told.
+                let _ = target.uri(None);
+                let again = targets.get(&text).unwrap();
+                prop_assert!(Rc::ptr_eq(&target, &again));
+                let other = targets.get(target.absolute()).unwrap();
+                prop_assert_eq!(other.line(), target.line());
+                prop_assert_eq!(other.origin(), target.origin());
+            }
+        }
+    }
+}

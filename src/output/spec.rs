@@ -408,3 +408,29 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_spec_breaks_the_reader(rest in "(=|[?&=%/:@]|[a-z]{0,6}|%[0-9a-f]{0,2}|https?://|[0-9]{1,3}(s|kb)?|\\PC){0,16}", format in prop::sample::select(FORMATS.iter().map(|format| format.name).chain(["", "jsn"]).collect::<Vec<_>>())) {
+            let text = format!("{format}{rest}");
+            match parse(&text) {
+                Ok(spec) => prop_assert_eq!(spec.name, shown(&text)),
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+
+        #[test]
+        fn fuzz_no_secret_is_shown(password in "S[a-z0-9:]{6,9}", host in "[a-z.]{1,9}", path in "(/[a-z@]{0,5}){0,2}", query in "(\\?db=x&)?") {
+            let urls = [format!("json=http://u:{password}@{host}{path}{query}"), format!("influxdb=http://{host}{path}?token={password}")];
+            for url in urls {
+                prop_assert!(!shown(&url).contains(&password), "{}", shown(&url));
+            }
+        }
+    }
+}

@@ -251,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_the_parsers(text in "[0-9a-f.:/*, -]{0,40}", vu: u32) {
+        fn fuzz_no_text_breaks_the_parsers(text in "[0-9a-f.:/*, -]{0,40}", vu: u32) {
             if let Ok(ips) = LocalIps::parse(std::slice::from_ref(&text)) {
                 let of_family = [V4, V6].map(|family| ips.of_vu(vu, family).is_some());
                 prop_assert_eq!(of_family.contains(&true), !ips.is_empty());
@@ -261,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn a_range_is_walked_from_its_first_to_its_last(first: u32, more in 0..1000u32) {
+        fn fuzz_a_range_is_walked_from_its_first_to_its_last(first: u32, more in 0..1000u32) {
             let last = first.saturating_add(more);
             let text = format!("{}-{}", Ipv4Addr::from(first), Ipv4Addr::from(last));
             let ips = local(&text).unwrap();

@@ -233,3 +233,31 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_text_breaks_the_option(text in "((ttl|select|policy|x)?=?(inf|5m|0|first|any|onlyIPv6|-1)?[, ]?){0,5}|\\PC{0,20}") {
+            if let Ok(map) = split(&text) {
+                let read = |value: Value| DnsOptions::default().read(&value).ok();
+                prop_assert_eq!(read(Value::Object(map)), read(Value::String(text.clone())));
+            }
+            let _ = server(&text);
+        }
+
+        #[test]
+        fn fuzz_servers_read_back(address: SocketAddr) {
+            let address = match address {
+                SocketAddr::V4(_) => address,
+                SocketAddr::V6(v6) => SocketAddr::new((*v6.ip()).into(), v6.port()),
+            };
+            prop_assert_eq!(server(&address.to_string()), Ok(address));
+            prop_assert_eq!(server(&address.ip().to_string()), Ok(SocketAddr::new(address.ip(), 53)));
+        }
+    }
+}

@@ -415,7 +415,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_the_parsers(text in "(https?|socks5|x)?(://)?[a-z0-9:@./*%\\[\\] -]{0,30}", host in "[a-z.]{0,9}") {
+        fn fuzz_no_text_breaks_the_parsers(text in "(https?|socks5|x)?(://)?[a-z0-9:@./*%\\[\\] -]{0,30}", host in "[a-z.]{0,9}") {
             if let Ok(proxy) = Proxy::parse(&text) {
                 // What is shown names the same proxy.
                 let again = Proxy::parse(&proxy.to_string()).unwrap();
@@ -427,7 +427,7 @@ mod tests {
         }
 
         #[test]
-        fn a_password_is_never_shown(user in "[a-z]{1,5}", password in "[A-Z]{6}", host in "[a-z.]{0,5}") {
+        fn fuzz_a_password_is_never_shown(user in "[a-z]{1,5}", password in "[A-Z]{6}", host in "[a-z.]{0,5}") {
             let text = format!("http://{user}:{password}@{host}:1x");
             prop_assert!(!Proxy::parse(&text).unwrap_err().contains(&password));
             prop_assert!(!without_login(&text).contains(&password));

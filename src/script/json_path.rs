@@ -305,3 +305,24 @@ mod tests {
         assert!(JsonPath::parse(&long).unwrap_err().to_string().contains("longer than 1024 bytes"));
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_text_breaks_a_path(text in "([a-z0-9_-]{0,3}|[.$#@*?\\[\\]\"'\\\\ |()]|\\[\"[^\"]{0,4}\"\\]|\\[-?[0-9]{0,25}\\]|\\PC){0,14}") {
+            match JsonPath::parse(&text) {
+                // What is printed means the same.
+                Ok(path) => {
+                    let again = JsonPath::parse(&path.to_string());
+                    prop_assert_eq!(again.as_ref().map(JsonPath::segments), Ok(path.segments()), "{}", path);
+                }
+                Err(error) => prop_assert!(error.position <= text.len()),
+            }
+        }
+    }
+}

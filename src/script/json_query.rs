@@ -190,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_does_harm(query in "\\$[.\\[\\]()?@*'\"a0:,<=! \\\\|&-]{0,40}") {
+        fn fuzz_no_text_does_harm(query in "\\$[.\\[\\]()?@*'\"a0:,<=! \\\\|&-]{0,40}") {
             let text = LazyJson::new(Bytes::from_static(br#"{"a":[{"a":0},[0]],"0":"a"}"#));
             if let Ok(query) = JsonQuery::parse(&query) {
                 prop_assert!(query.find(&text).is_ok());

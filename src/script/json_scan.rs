@@ -357,3 +357,28 @@ mod tests {
         assert_eq!(scan("[{\"a\":".repeat(1_000_000).as_bytes()).unwrap_err(), JsonError::TooDeep { offset: 64 * 6 });
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_what_is_json_is_what_others_say(text in "([\\[\\]{},:]|\"[^\"\\\\]{0,4}\"|\"\\\\[a-z\"\\\\/0-9]{1,5}\"|true|false|null|-?[0-9]{1,4}(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,3})?|[0-9.eE+-]{1,4}|[ \n\t]|\\PC){0,16}") {
+            let found = scan(text.as_bytes());
+            // The other reader does not look at halves of surrogates here.
+            let other = serde_json::from_str::<serde::de::IgnoredAny>(&text);
+            if !text.contains("\\u") {
+                prop_assert_eq!(found.is_ok(), other.is_ok(), "{:?} {:?}", found.err(), other.err());
+            }
+        }
+
+        #[test]
+        fn fuzz_no_bytes_break_the_scanner(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = scan(&bytes);
+            let _ = scan(&[b"[\"", &bytes[..], b"\"]"].concat());
+        }
+    }
+}

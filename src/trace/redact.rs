@@ -179,3 +179,27 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_secret_gets_through(secret in "S[a-z0-9]{7,9}", around in "([a-z]{0,4}[;&=, ]){0,4}", other in "\\PC{0,20}") {
+            for (name, value) in [
+                ("cookie", format!("{around}sid={secret}")),
+                ("Set-Cookie", format!("sid={secret}; Path=/")),
+                ("AUTHORIZATION", format!("Bearer {secret}")),
+                ("proxy-authorization", secret.clone()),
+                ("x-api-key", secret.clone()),
+                ("Location", format!("/a?{}password={secret}", around.replace([' ', '='], "&"))),
+            ] {
+                prop_assert!(!header(name, &value).contains(&secret), "{name}: {}", header(name, &value));
+            }
+            let _ = (header("set-cookie", &other), header("cookie", &other), url(&other), is_secret(&other));
+        }
+    }
+}

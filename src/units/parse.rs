@@ -383,3 +383,43 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    use crate::units::format::format_duration;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_text_breaks_a_unit(text in "([0-9]{0,25}[.]?[0-9]{0,25}[ ]?(h|d|m|s|ms|us|µs|ns|k|M|kb|KiB|TiB|bit|/s|/|%|-|e)?){0,4}|\\PC{0,20}") {
+            if let Ok(duration) = parse_duration(&text) {
+                prop_assert!(duration <= Duration::from_nanos(u64::MAX) * 1_000);
+            }
+            let _ = (parse_bytes(&text), parse_count(&text));
+            if let Ok(bandwidth) = parse_bandwidth(&text) {
+                prop_assert!(bandwidth > 0);
+            }
+            if let Ok(rate) = parse_rate(&text) {
+                prop_assert!(!rate.per.is_zero());
+            }
+        }
+
+        #[test]
+        fn fuzz_durations_read_back(ms in 0..60_000u64, s in 60..100_000_000u64) {
+            for duration in [Duration::from_millis(ms), Duration::from_secs(s)] {
+                prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+            }
+        }
+
+        #[test]
+        fn fuzz_whole_numbers_are_exact(number: u64, small in 1..u32::MAX) {
+            prop_assert_eq!(parse_bytes(&number.to_string()), Ok(number));
+            prop_assert_eq!(parse_count(&number.to_string()), Ok(number));
+            let rate = parse_rate(&format!("{small}/s")).unwrap();
+            prop_assert_eq!((rate.count, rate.per), (u64::from(small), Duration::from_secs(1)));
+        }
+    }
+}

@@ -47,6 +47,7 @@ mod streams;
 mod terminal;
 mod texts;
 mod thresholds;
+mod tls;
 mod trials;
 mod uploads;
 mod verdict;

@@ -247,6 +247,39 @@ fn failures_of_look_ups_have_their_classes() {
     assert_eq!(ran.prints(), ["0 1050"], "{ran}");
 }
 
+/// A DNS server that answers each question with this code and nothing else, and the questions that it was asked.
+fn answering(code: u8) -> (SocketAddr, Arc<Mutex<usize>>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address");
+    let asked: Arc<Mutex<usize>> = Arc::default();
+    let noted = Arc::clone(&asked);
+    thread::spawn(move || {
+        let mut message = [0; 1500];
+        while let Ok((length, peer)) = socket.recv_from(&mut message) {
+            *noted.lock().expect("no panic") += 1;
+            let answer = &mut message[..length];
+            // It is an answer, recursion is available, and so it went; of additional records there are none.
+            answer[2] |= 0x80;
+            answer[3] = 0x80 | code;
+            answer[10..12].copy_from_slice(&[0, 0]);
+            let end = 12 + answer[12..].iter().position(|&byte| byte == 0).expect("a name") + 5;
+            let _ = socket.send_to(&answer[..end], peer);
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn answers_without_an_address_have_their_classes() {
+    // FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED, and one that says that all is well and has nothing to tell.
+    for (code, fault) in [(1, 1103), (2, 1103), (3, 1101), (4, 1103), (5, 1103), (0, 1101)] {
+        let (address, asked) = answering(code);
+        let ran = get_none("http://shop.test/", &format!("--dns-servers {address}"));
+        assert_eq!(ran.prints(), [format!("0 {fault}")], "code {code}\n{ran}");
+        assert!(*asked.lock().expect("no panic") > 0);
+    }
+}
+
 #[test]
 fn connections_come_from_the_addresses_that_are_named() {
     let script = r#"

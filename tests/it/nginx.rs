@@ -12,7 +12,7 @@ use crate::harness::Loadr;
 use crate::server::closed_port;
 
 /// A program that was started and is ended by its id.
-struct Started(Child);
+pub struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -90,7 +90,7 @@ fn nginx(directory: &std::path::Path, port: u16, server: &str) -> Option<Started
 
 /// The same, and says so where it is not installed.
 #[expect(clippy::print_stderr, reason = "a test that is skipped says which program it lacks")]
-fn nginx_or_skip(directory: &std::path::Path, port: u16, server: &str) -> Option<Started> {
+pub fn nginx_or_skip(directory: &std::path::Path, port: u16, server: &str) -> Option<Started> {
     let started = nginx(directory, port, server);
     if started.is_none() {
         assert!(std::env::var_os("LOADR_REQUIRE_PROGRAMS").is_none(), "nginx is not installed");
@@ -185,4 +185,79 @@ fn versions_certificates_and_sessions_as_a_real_server_sees_them() {
         .run()
         .expect(0);
     assert_eq!(ran.rate("checks"), (80, 0), "{ran}");
+}
+
+/// Writes a certificate for `localhost` that vouches for itself, and its key; what a server of nginx says about them.
+pub fn certificate_in(directory: &std::path::Path) -> String {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    fs::write(directory.join("own.pem"), certificate.pem()).expect("a file");
+    fs::write(directory.join("own.key"), key.serialize_pem()).expect("a file");
+    let path = directory.display();
+    format!("ssl_certificate {path}/own.pem; ssl_certificate_key {path}/own.key;")
+}
+
+#[test]
+fn ranges_of_a_real_server_come_as_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let port = closed_port();
+    let server = format!(
+        "listen 127.0.0.1:{port}; root {}/html; gzip off; location = /echo {{ return 200 \"$request_method $request_length\"; }}",
+        directory.path().display()
+    );
+    let Some(_nginx) = nginx_or_skip(directory.path(), port, &server) else { return };
+    // Of `all of the page` and a line break, 200 times.
+    let script = r#"
+        const URL = env("BASE") + "/page.txt";
+        fn part(range, more) {
+            let headers = #{ "Range": range };
+            headers += more;
+            http::get(URL, #{ headers: headers, name: range, expected: [200, 206, 416] })
+        }
+        fn journey() {
+            let whole = http::get(URL);
+            check(part("bytes=0-2", #{}), #{ "first": |r| r.status == 206 && r.body == "all" && r.headers["content-range"] == "bytes 0-2/3200" });
+            check(part("bytes=-5", #{}), #{ "last": |r| r.status == 206 && r.body == "page\n" && r.headers["content-range"] == "bytes 3195-3199/3200" });
+            check(part("bytes=3190-", #{}), #{ "from": |r| r.status == 206 && r.size == 10 });
+            check(part("bytes=9999-", #{}), #{ "beyond": |r| r.status == 416 && r.headers["content-range"] == "bytes */3200" });
+            check(part("bytes=0-2,16-18", #{}), #{ "two": |r| r.status == 206 && r.headers["content-type"].starts_with("multipart/byteranges; boundary=") && r.body.contains("\r\n\r\nall\r\n") });
+            check(part("bytes=0-2", #{ "If-Range": whole.headers["etag"] }), #{ "still the same": |r| r.status == 206 });
+            check(part("bytes=0-2", #{ "If-Range": "\"another\"" }), #{ "another by now": |r| r.status == 200 && r.size == 3200 });
+            check(http::head(URL, #{ headers: #{ "Range": "bytes=0-2" }, expected: 206 }), #{ "head": |r| r.status == 206 && r.size == 0 });
+        }
+    "#;
+    let ran = Loadr::script(script).var("BASE", format!("http://127.0.0.1:{port}")).flags("-u 2 -i 6").run().expect(0);
+    assert_eq!(ran.rate("checks"), (48, 0), "{ran}");
+    assert_eq!(ran.rate("http_req_failed").0, 0, "{ran}");
+}
+
+#[test]
+fn both_versions_are_spoken_over_unix_sockets() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().display();
+    let port = closed_port();
+    let own = certificate_in(directory.path());
+    let tell = "location = /tell { return 200 \"$server_protocol $host $scheme\"; }";
+    let server = format!(
+        "listen 127.0.0.1:{port}; listen unix:{path}/plain; {tell} }}
+         server {{ listen unix:{path}/h2c http2; {tell} }}
+         server {{ listen unix:{path}/secure ssl http2; {own} {tell}"
+    );
+    let Some(_nginx) = nginx_or_skip(directory.path(), port, &server) else { return };
+    let script = r#"
+        const AT = env("AT");
+        fn told(scheme, socket, version) {
+            http::get(`${scheme}://localhost/tell`, #{ unix_socket: `${AT}/${socket}`, http_version: version })
+        }
+        fn journey() {
+            check(told("http", "plain", "auto"), #{ "1.1": |r| r.body == "HTTP/1.1 localhost http" && r.proto == "HTTP/1.1" });
+            check(told("http", "h2c", "h2c"), #{ "h2c": |r| r.body == "HTTP/2.0 localhost http" && r.proto == "HTTP/2.0" });
+            check(told("https", "secure", "auto"), #{ "h2": |r| r.body == "HTTP/2.0 localhost https" && r.proto == "HTTP/2.0" });
+            check(told("https", "secure", "1.1"), #{ "1.1 with TLS": |r| r.body == "HTTP/1.1 localhost https" });
+        }
+    "#;
+    let flags = "-u 2 -i 8 --insecure-skip-tls-verify";
+    let ran = Loadr::script(script).var("AT", path).flags(flags).run().expect(0);
+    assert_eq!(ran.rate("checks"), (32, 0), "{ran}");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::harness::{Loadr, Ran};
+use crate::nginx::{certificate_in, nginx_or_skip};
 use crate::program::Program;
 use crate::server::{Reply, Server, closed_port, self_signed};
 
@@ -259,6 +260,48 @@ fn a_client_has_a_network_of_its_own() {
     peers.sort();
     // Each VU keeps its connections: one of its own, one of the client that is bound.
     assert_eq!(peers, ["127.0.0.1", "127.0.0.1", "127.0.0.7", "127.0.0.8"], "{ran}");
+}
+
+#[test]
+fn http2_goes_through_tunnels() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (secure, plain) = (closed_port(), closed_port());
+    let own = certificate_in(directory.path());
+    let tell = "location = / { return 200 \"$server_protocol $scheme\"; }";
+    let server = format!(
+        "listen 127.0.0.1:{secure} ssl http2; {own} {tell} }} server {{ listen 127.0.0.1:{plain} http2; {tell}"
+    );
+    let Some(_nginx) = nginx_or_skip(directory.path(), secure, &server) else { return };
+    let (Some(tiny), Some((_socks, socks))) = (Tinyproxy::start(None), microsocks(None)) else { return };
+    let script = r#"
+        fn journey() {
+            let secure = `https://localhost:${env("SECURE")}/`;
+            let plain = `http://localhost:${env("PLAIN")}/`;
+            for proxy in json::parse(env("PROXIES")) {
+                let through = http::client(#{ proxy: proxy });
+                for n in 0..2 {
+                    check(through.get(secure), #{ "h2": |r| r.body == "HTTP/2.0 https" && r.proto == "HTTP/2.0" });
+                    check(through.get(plain, #{ http_version: "h2c" }), #{ "h2c": |r| r.body == "HTTP/2.0 http" && r.proto == "HTTP/2.0" });
+                }
+                let pages = through.batch([secure, secure, secure]);
+                check(pages, #{ "a batch": |all| all.all(|r| r.status == 200 && r.remote_port == parse_int(proxy.split(":")[2])) });
+            }
+        }
+    "#;
+    let proxies = [
+        format!("http://127.0.0.1:{}", tiny.port),
+        format!("socks5://127.0.0.1:{socks}"),
+        format!("socks5h://127.0.0.1:{socks}"),
+    ];
+    let ran = Loadr::script(script)
+        .var("SECURE", secure)
+        .var("PLAIN", plain)
+        .var("PROXIES", serde_json::to_string(&proxies).expect("texts"))
+        .flags("-u 2 -i 2 --insecure-skip-tls-verify")
+        .run()
+        .expect(0);
+    assert_eq!(ran.rate("checks"), (30, 0), "{ran}");
+    assert_eq!(ran.rate("http_req_failed").0, 0, "{ran}");
 }
 
 /// TLS with this certificate in front of a port; none where it is not installed.

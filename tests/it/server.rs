@@ -126,6 +126,11 @@ impl Server {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.0], certificate.1)
             .expect("a certificate");
+        Self::tls_with(config, answer)
+    }
+
+    /// The same, configured in another way.
+    pub fn tls_with(config: rustls::ServerConfig, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_with(Box::new(answer), Some(Arc::new(config)))
     }
 

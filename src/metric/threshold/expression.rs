@@ -444,3 +444,29 @@ fn hint_for(word: &str, kind: MetricKind) -> String {
             .map_or_else(String::new, |near| format!("did you mean `{near}`?")),
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_text_breaks_the_grammar(text in "(p\\(?[0-9.]{0,6}\\)?|avg|med|rate|count|value|min|max|passes|[<>=!]=?|&&|\\|\\||[()]|[0-9.e+-]{0,20}|(ms|s|m|%|kb|/s)|[ ]|\\PC){0,14}") {
+            for (kind, contains) in [
+                (MetricKind::Trend, Contains::Time),
+                (MetricKind::Counter, Contains::Default),
+                (MetricKind::Rate, Contains::Default),
+                (MetricKind::Gauge, Contains::Data),
+            ] {
+                match Expression::parse(&text, kind, contains) {
+                    Ok(expression) => {
+                        let _ = (expression.limit(), expression.leading_aggregation());
+                    }
+                    Err(problem) => prop_assert!(problem.position <= text.chars().count() + 1),
+                }
+            }
+        }
+    }
+}

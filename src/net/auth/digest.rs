@@ -393,7 +393,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_does_harm(header in "(Digest|Basic|[a-z]{0,4}|[ ,=\"\\\\\t]|nonce=|qop=|\"[^\"]{0,5}\"|\\PC){0,30}") {
+        fn fuzz_no_header_does_harm(header in "(Digest|Basic|[a-z]{0,4}|[ ,=\"\\\\\t]|nonce=|qop=|\"[^\"]{0,5}\"|\\PC){0,30}") {
             for (_, parameters) in challenges(&header) {
                 if let Some(challenge) = Challenge::of(&parameters) {
                     let answer = challenge.answer(&Credentials { user: "u".into(), password: "p".into() }, "GET", "/", b"");
@@ -403,7 +403,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_quoted_reads_back(realm in "[ -~]{0,20}", nonce in "[ -~]{1,20}") {
+        fn fuzz_what_is_quoted_reads_back(realm in "[ -~]{0,20}", nonce in "[ -~]{1,20}") {
             let header = format!("Digest realm=\"{}\", nonce=\"{}\"", quoted(&realm), quoted(&nonce));
             let challenge = challenge(&header).expect("a challenge");
             prop_assert_eq!((challenge.realm, challenge.nonce), (realm, nonce));

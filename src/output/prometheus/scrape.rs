@@ -489,3 +489,21 @@ mod tests {
         output.finish().unwrap();
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_request_breaks_a_scrape(lines in "(GET|HEAD|[A-Z]{0,3}) /[a-z?=]{0,9} HTTP/1.[01]\r\n((Accept|Connection|[a-z]{0,4}): ?(close|text/plain;version=[0-9.]{0,3}|[ -~]{0,20}|\\PC),?\r\n){0,5}(\r\n)?", bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            for bytes in [lines.as_bytes(), &bytes] {
+                if let Ok(Some((_, length))) = Request::parse(bytes) {
+                    prop_assert!(length <= bytes.len());
+                }
+            }
+        }
+    }
+}

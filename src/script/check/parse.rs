@@ -197,3 +197,24 @@ fn statement_around(text: &str, tokens: &[Token], item: &Range<usize>, offset: u
     }
     None
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_script_breaks_the_recovery(text in "(fn [a-c]\\([a-c]?\\) ?\\{?|\\}|let [a-c] = |if |else |for a in |[a-c]|[0-9]|\"[a-z]{0,3}\"?|`[a-z$\\{]{0,3}`?|[;,(){}\\[\\]#=+.|]|#\\{ a: 1|\n|http::get\\(|\\|\\| |\\PC){0,30}") {
+            let engine = Engine::new();
+            let parsed = parse(&engine, "script.rhai", &SourceText::new(text.as_str().into()));
+            // What is left can be parsed; each mistake is told at a place of the text.
+            let lines = text.lines().count().max(1) + 1;
+            for error in &parsed.errors {
+                prop_assert!(error.place.line <= lines, "{:?} of {lines}", error.place);
+            }
+            prop_assert_eq!(parsed.errors.is_empty(), engine.compile(&text).is_ok());
+        }
+    }
+}

@@ -57,7 +57,8 @@ impl SourceText {
         let rest = self.from(position);
         let word = rest.chars().take_while(|&c| is_word(c)).count();
         if rest.starts_with(|c: char| c.is_ascii_digit()) {
-            let fraction = rest[word..].strip_prefix('.').map_or("", |rest| rest);
+            let after = rest.char_indices().nth(word).map_or("", |(at, _)| &rest[at..]);
+            let fraction = after.strip_prefix('.').unwrap_or_default();
             let digits = fraction.chars().take_while(char::is_ascii_digit).count();
             return if digits > 0 { word + 1 + digits } else { word };
         }
@@ -295,7 +296,30 @@ mod tests {
         let chained = SourceText::new("a.b(c, `}`)[0].d::e .f 1.5".into());
         assert_eq!(chained.chain(Position::new(1, 1)), "a.b(c, `}`)[0].d::e");
         assert_eq!(chained.length(Position::new(1, 24)), 3);
+        // Words and numbers may have letters of several bytes.
+        assert_eq!(SourceText::new("0ä.5".into()).length(Position::new(1, 1)), 4);
         assert_eq!(text.offset(Position::NONE), None);
         assert_eq!((text.line(2), text.line(9)), ("foo(\"b c\") == 1", ""));
+    }
+}
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_tokens_are_the_text_in_its_order(text in "([a-z0-9_.]{1,4}|[\"'`#{}()\\[\\];,\\\\$]|//|/\\*|\\*/|#\"|\"#|\\$\\{|[ \n\r]|\\PC){0,30}") {
+            let mut end = 0;
+            for token in tokens(&text) {
+                prop_assert!(token.bytes.start >= end && token.bytes.end > token.bytes.start);
+                prop_assert!(text[end..token.bytes.start].trim().is_empty(), "nothing is passed over");
+                prop_assert!(text.get(token.bytes.clone()).is_some());
+                end = token.bytes.end;
+            }
+            prop_assert!(text[end..].trim().is_empty());
+        }
     }
 }

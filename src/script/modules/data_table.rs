@@ -482,3 +482,40 @@ mod tests {
         assert!(table.value(3).is_unit());
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_file_breaks_a_table(text in "([a-z]{0,3}|[,;\"\t]|\r?\n|\"[a-z\n,]{0,5}\"|\\PC){0,40}", bytes in prop::collection::vec(any::<u8>(), 0..80), delimiter in prop::sample::select(b",;\t|".to_vec())) {
+            for bytes in [text.as_bytes(), &bytes] {
+                for header in [Header::FirstLine, Header::None, Header::Names(vec!["a".into(), "b".into()])] {
+                    if let Ok(table) = Table::from_csv("a.csv", bytes, &CsvFormat { delimiter, header }) {
+                        prop_assert!(!table.is_empty() && table.columns().len() > 0);
+                    }
+                }
+                if let Ok(table) = Table::from_json("a.json", bytes.to_vec()) {
+                    prop_assert!(!table.is_empty());
+                }
+            }
+            if let Ok(table) = Table::from_lines("a.txt", text.clone()) {
+                prop_assert_eq!(table.len(), text.lines().filter(|line| !line.trim().is_empty()).count());
+            }
+        }
+
+        #[test]
+        fn fuzz_fields_read_back(rows in prop::collection::vec(("[a-z ,\"\n]{0,8}", "[a-z;'\r\n]{1,8}"), 1..8)) {
+            let quoted = |field: &str| format!("\"{}\"", field.replace('"', "\"\""));
+            let lines: String = rows.iter().map(|(a, b)| format!("{},{}\n", quoted(a), quoted(b))).collect();
+            let table = Table::from_csv("a.csv", format!("first,second\n{lines}").as_bytes(), &CsvFormat::default()).unwrap();
+            prop_assert_eq!(table.len(), rows.len());
+            for (row, (a, b)) in rows.iter().enumerate() {
+                prop_assert_eq!((table.field(row, 0), table.field(row, 1)), (&**a, &**b));
+            }
+        }
+    }
+}

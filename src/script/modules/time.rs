@@ -177,3 +177,22 @@ fn since(seconds: FLOAT) -> Duration {
     // A time to come, and what is no time, give zero: a clock that is set back must not end an iteration.
     Duration::try_from_secs_f64(since_epoch().as_secs_f64() - seconds).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_time_breaks_the_reader(text in "([0-9]{0,12}|[-:TZ+. ,/]|Mon|Jan|GMT|UTC|\\[|\\]|\\PC){0,14}", form in "(%[-_0^#]?[a-zA-Z%:.0-9]{0,3}|[a-z ]|\\PC){0,8}", ms: i64) {
+            let _ = parse(&text);
+            let _ = parse_as(&text, &form);
+            if let Ok(time) = Timestamp::from_millisecond(ms) {
+                prop_assert_eq!(parse(&iso(time)).ok(), Some(ms));
+                let _ = format(time, &form);
+            }
+        }
+    }
+}

@@ -287,3 +287,29 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+mod fuzz {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_no_text_breaks_urls(text in "(https?:)?/{0,2}([a-z0-9.:@%\\[\\]?#&=+ -]|\\PC){0,30}", base in "(https?|ftp|data|[a-z]):/{0,3}[a-z0-9.:/?#-]{0,12}") {
+            let _ = (parse(&text), decode(&text), join(&base, &text), join(&text, &base));
+            if let Ok(with) = with_query(&text, Dynamic::from_map(Map::new()))
+                && !text.contains('?')
+            {
+                prop_assert_eq!(with.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn fuzz_what_is_encoded_is_decoded(text in "\\PC{0,30}") {
+            let encoded = encode(&text);
+            prop_assert!(encoded.is_ascii());
+            prop_assert_eq!(decode(&encoded).unwrap(), text);
+        }
+    }
+}

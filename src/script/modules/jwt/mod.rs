@@ -366,12 +366,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_token_does_harm(token in "[A-Za-z0-9_=-]{0,12}[.]?[A-Za-z0-9_-]{0,12}[.]?\\PC{0,12}") {
+        fn fuzz_no_token_does_harm(token in "[A-Za-z0-9_=-]{0,12}[.]?[A-Za-z0-9_-]{0,12}[.]?\\PC{0,12}") {
             prop_assert!(verify(&keys(), &token, "secret".into(), Map::new()).is_err());
         }
 
         #[test]
-        fn no_key_does_harm(der in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn fuzz_no_key_does_harm(der in proptest::collection::vec(any::<u8>(), 0..60)) {
             let pem = |kind: &str| format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", base64::prelude::BASE64_STANDARD.encode(&der));
             for alg in ["RS256", "ES256", "EdDSA"] {
                 for kind in ["PUBLIC KEY", "PRIVATE KEY", "RSA PRIVATE KEY"] {
