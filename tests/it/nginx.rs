@@ -233,6 +233,54 @@ fn ranges_of_a_real_server_come_as_asked_for() {
 }
 
 #[test]
+fn uploads_arrive_whole_at_a_real_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (port, h2c) = (closed_port(), closed_port());
+    let kept = directory.path().join("kept");
+    let server = format!(
+        "listen 127.0.0.1:{port}; listen 127.0.0.1:{h2c} http2; client_max_body_size 6m; gzip off;
+         root {}; location / {{ dav_methods PUT; create_full_put_path on; }}",
+        kept.display()
+    );
+    let Some(_nginx) = nginx_or_skip(directory.path(), port, &server) else { return };
+    // Whoever serves it may be another user than the one who started it.
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs::create_dir(&kept).expect("a folder");
+    fs::set_permissions(&kept, everybody).expect("a folder for everybody");
+    fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a way to it");
+    let script = r#"
+        fn journey() {
+            for base in [env("BASE"), env("H2C")] {
+                let way = #{ http_version: if base == env("H2C") { "2" } else { "1.1" } };
+                let pattern = http::generated("5MB", #{ pattern: "twelve bytes" });
+                let at = |name| `${base}/${way.http_version}/${name}`;
+                for more in [#{}, #{ chunked: true }, #{ expect_continue: true }, #{ bandwidth: "40MB/s" }] {
+                    let params = way + more;
+                    check(http::put(at.call("generated"), pattern, params + #{ expected: [201, 204] }), #{ "is kept": |r| r.ok });
+                    let back = http::get(at.call("generated"), way + #{ digest: "sha256" });
+                    check(back, #{ "came back": |r| r.size == 5_000_000 && r.body.len() == 5_000_000 && r.body.starts_with("twelve bytestwelve") });
+                }
+                check(http::put(at.call("file"), http::file("a.bin"), way + #{ expected: 201 }), #{ "file is kept": |r| r.status == 201 });
+                check(http::get(at.call("file"), way), #{ "file is the same": |r| r.body == "0123456789abcdef" });
+                let large = http::put(at.call("large"), http::generated("7MB"), way + #{ expected: 413, timeout: 30.s });
+                check(large, #{ "too large": |r| r.status == 413 });
+            }
+        }
+    "#;
+    let ran = Loadr::script(script)
+        .file("a.bin", "0123456789abcdef")
+        .var("BASE", format!("http://127.0.0.1:{port}"))
+        .var("H2C", format!("http://127.0.0.1:{h2c}"))
+        .run()
+        .expect(0);
+    assert_eq!(ran.rate("checks"), (22, 0), "{ran}");
+    for version in ["1.1", "2"] {
+        let whole = fs::read(kept.join(version).join("generated")).expect("it was kept");
+        assert!(whole.len() == 5_000_000 && whole.chunks(12).all(|piece| b"twelve bytes".starts_with(piece)));
+    }
+}
+
+#[test]
 fn both_versions_are_spoken_over_unix_sockets() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().display();

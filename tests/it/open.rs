@@ -61,31 +61,42 @@ fn seen_by_users(record: &Record, interval: Duration) -> Vec<f64> {
     seen
 }
 
+/// A freeze of 3 s in 10 s at 50/s, told by the run and by the server's own record: the figures that are too large by more than
+/// 5 %, as a stall of the machine between the two makes them. None may be too small.
+fn told_beyond_the_record(max_vus: u32) -> Vec<String> {
+    let (server, record) = freezing();
+    let flags = format!("--rate 50/s --duration 10s --vus {max_vus} --threads 1");
+    let ran = Loadr::script(JOURNEY).var("BASE", server.base()).flags(&flags).run().expect(0);
+    assert_eq!((ran.count("iterations"), ran.count("http_reqs")), (500.0, 500.0), "{max_vus} VUs\n{ran}");
+    let expected = seen_by_users(&record, Duration::from_millis(20))[475 - 1];
+    assert!(expected >= 2_480.0, "{expected}");
+    let mut beyond = Vec::new();
+    for metric in ["http_req_duration_intended", "iteration_duration_intended"] {
+        let found = trend(&ran, metric).p95;
+        let told = format!("{max_vus} VUs: {metric} {found}, the server's record says {expected}\n{ran}");
+        assert!(found >= 0.95 * expected, "{told}");
+        if found > 1.05 * expected {
+            beyond.push(told);
+        }
+    }
+    if max_vus == 5 {
+        // What a tool says that counts from the actual send alone.
+        assert!(trend(&ran, "http_req_duration").p95 < expected / 2.0, "{ran}");
+    }
+    beyond
+}
+
 #[test]
 fn a_freeze_shows_in_full_however_few_virtual_users_there_are() {
     // 50 a second for 10 s; those due in the freeze wait for its end: 3 s, 2.98 s ... 20 ms. Of all 500, 25 take longer
-    // than the 26th of these: 2.5 s. On a machine that stalls by itself users see more than that, and the server's record
-    // tells how much.
+    // than the 26th of these: 2.5 s. On a machine that stalls by itself users see more than that: the server's record tells
+    // of stalls before it answers, and another attempt does without those after that.
     thread::scope(|scope| {
         for max_vus in [5, 50, 200] {
             scope.spawn(move || {
-                let (server, record) = freezing();
-                let flags = format!("--rate 50/s --duration 10s --vus {max_vus} --threads 1");
-                let ran = Loadr::script(JOURNEY).var("BASE", server.base()).flags(&flags).run().expect(0);
-                assert_eq!((ran.count("iterations"), ran.count("http_reqs")), (500.0, 500.0), "{max_vus} VUs\n{ran}");
-                let expected = seen_by_users(&record, Duration::from_millis(20))[475 - 1];
-                assert!(expected >= 2_480.0, "{expected}");
-                for metric in ["http_req_duration_intended", "iteration_duration_intended"] {
-                    let found = trend(&ran, metric).p95;
-                    assert!(
-                        (found - expected).abs() <= 0.05 * expected,
-                        "{max_vus} VUs: {metric} {found}, the server's record says {expected}\n{ran}"
-                    );
-                }
-                if max_vus == 5 {
-                    // What a tool says that counts from the actual send alone.
-                    assert!(trend(&ran, "http_req_duration").p95 < expected / 2.0, "{ran}");
-                }
+                let attempts: Vec<_> =
+                    (0..3).map(|_| told_beyond_the_record(max_vus)).take_while(|beyond| !beyond.is_empty()).collect();
+                assert!(attempts.len() < 3, "{attempts:?}");
             });
         }
     });
