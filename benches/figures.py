@@ -7,6 +7,7 @@
     python3 benches/figures.py http2          one connection that 50 virtual users share, against h2load
     python3 benches/figures.py memory         memory a virtual user, 5,000 of them thinking a second between requests
     python3 benches/figures.py ready          10,000 virtual users: ready within the first second, asleep for nothing
+    python3 benches/figures.py ramp           up to 10,000 virtual users and down again in a minute: all come, all go
     python3 benches/figures.py growth         memory after 500,000 and after 5,000,000 requests
     python3 benches/figures.py cold           from the start of the process to its first request
     python3 benches/figures.py check          loadr check, cold: the smallest script, and one of 2,000 lines
@@ -261,6 +262,46 @@ def ready(directory):
           f"CPU of the whole run: {costs[0]:.2f} s when it lasts 4 s, {costs[1]:.2f} s when it lasts 16 s")
 
 
+RAMP = """const URL = env("URL");
+const options = #{ scenarios: #{ ramp: #{ executor: "ramping-vus", start_vus: 0, graceful_ramp_down: 10.s, stages: [
+    #{ duration: 30.s, target: 10000 }, #{ duration: 25.s, target: 0 }, #{ duration: 5.s, target: 0 },
+] } } };
+const started = metrics::counter("started");
+const stopped = metrics::counter("stopped");
+fn vu_start(vu) { started.add(1); }
+fn vu_stop(vu) { stopped.add(1); }
+fn journey() { http::get(URL, #{ name: "root" }); sleep(2.s); }
+"""
+
+
+def ramp(directory):
+    """Up to 10,000 virtual users and down again within a minute: all of them come, all go, and so does their memory."""
+    path, export = os.path.join(directory, "ramp.rhai"), os.path.join(directory, "summary.json")
+    with open(path, "w") as file:
+        file.write(RAMP)
+    with nginx(directory) as server:
+        command = [LOADR, "run", path, "-e", f"URL=http://127.0.0.1:{server.port}/", "--quiet", "--summary-export", export]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        resident = []
+        while process.poll() is None:
+            try:
+                with open(f"/proc/{process.pid}/statm") as statm:
+                    resident.append(int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6)
+            except (OSError, IndexError):
+                break
+            time.sleep(0.25)
+        code = process.wait()
+    with open(export) as file:
+        report = json.load(file)
+    points = report["series"]["points"]
+    started, stopped = (report["metrics"][name]["count"] for name in ("started", "stopped"))
+    # Of the last samples some are of a process that is ending.
+    after = resident[-8]
+    print(f"ramp: {max(point['vus'] for point in points):.0f} virtual users at the most, {points[-1]['vus']:.0f} at the end; "
+          f"{started:.0f} started, {stopped:.0f} stopped; exit code {code}; "
+          f"{max(resident):.0f} MB resident at the peak, {after:.0f} MB after it, {resident[4]:.0f} MB a second after the start")
+
+
 def growth(directory):
     peaks = []
     with nginx(directory) as server:
@@ -445,7 +486,7 @@ def demo(directory):
 
 
 def main():
-    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, growth, cold, check, watch, uploads, demo)}
+    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, ramp, growth, cold, check, watch, uploads, demo)}
     wanted = sys.argv[1:] or ["help"]
     if wanted == ["all"]:
         wanted = list(known)

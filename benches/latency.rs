@@ -5,6 +5,9 @@
 //! the machine can make (server and loadr together) with these delays and this kind of load, then starts a third of that at
 //! even distances. Not by a number of VUs: equal delays make closed load march in step, hundreds of requests at one moment
 //! and then none, and at that moment the machine is as busy as at saturation. Exits with 1 when a figure is off.
+//!
+//! The server looks at the clock all the time, to answer at its own moments, and is a thread of the same process: so the
+//! run's own verdict that the process uses all of its core is about the two together.
 
 #[path = "../tests/known/mod.rs"]
 mod known;
@@ -17,6 +20,9 @@ use serde_json::json;
 /// How far a figure may be off: this share, or so many milliseconds, whichever is more.
 const OFF_SHARE: f64 = 0.01;
 const OFF_MS: f64 = 0.5;
+/// A machine that stalls by itself between the server's record and loadr's adds to what is reported, and never takes away: a
+/// distribution counts as off when no attempt is without that. What is rounded, bucketed or averaged is off in all.
+const ATTEMPTS: usize = 4;
 /// How long the load rises.
 const RAMP: &str = "3s";
 /// More iterations a second than any machine can make, ...
@@ -37,6 +43,39 @@ fn saturation(delays: Delays) -> f64 {
     server.stop().len() as f64 / report.run.duration_s
 }
 
+/// Starts so many requests a second; whether all that is reported is what the server has recorded.
+#[expect(clippy::print_stdout, reason = "a bench is run to be read")]
+fn holds(delays: Delays, rate: f64) -> bool {
+    // Twice what is under way on average; beyond that VUs are added.
+    let vus = (rate * delays.mean().as_secs_f64() * 2.0).ceil();
+    let server = Server::start(delays, Waits::Closely);
+    let scenario = json!({
+        "executor": "ramping-arrival-rate", "start_rate": 0, "pre_allocated_vus": vus, "max_vus": vus * 4.0,
+        // Not at once: a thousand connections that are opened in one moment are no test of latencies.
+        "stages": [{ "duration": RAMP, "target": rate }, { "duration": DURATION, "target": rate }],
+    });
+    let report = run(server.address, &json!({ "scenarios": { "known": scenario }, "threads": 1 }));
+    let record = server.stop();
+    let (count, stats) = durations(&report);
+    assert_eq!(count as usize, record.len(), "both have seen every request");
+    let mut all_hold = true;
+    for (p, reported) in [(50.0, stats.med), (90.0, stats.p90), (99.0, stats.p99)] {
+        let served = percentile_ms(&record, p);
+        let difference = reported - served;
+        let good = difference.abs() <= (OFF_SHARE * served).max(OFF_MS);
+        all_hold &= good;
+        println!(
+            "{:<34} {count:>9} {p:>5} {served:>8.3} ms {reported:>8.3} ms {difference:>+6.3} ms{}",
+            format!("{delays:?}"),
+            if good { "" } else { "  OFF" }
+        );
+    }
+    for caution in &report.verdict.cautions {
+        println!("  the generator was limited: {caution}");
+    }
+    all_hold
+}
+
 #[expect(clippy::print_stdout, reason = "a bench is run to be read")]
 fn main() -> ExitCode {
     // `cargo test --benches` only wants to know that it starts.
@@ -48,33 +87,7 @@ fn main() -> ExitCode {
     for delays in [Delays::Constant(20.0), Delays::Bimodal(10.0, 80.0, 0.3), Delays::HeavyTail(5.0, 1.5)] {
         let saturated = saturation(delays);
         println!("saturation with {delays:?}: {saturated:.0} requests/s");
-        let rate = (saturated / 3.0).floor().max(1.0);
-        // Twice what is under way on average; beyond that VUs are added.
-        let vus = (rate * delays.mean().as_secs_f64() * 2.0).ceil();
-        let server = Server::start(delays, Waits::Closely);
-        let scenario = json!({
-            "executor": "ramping-arrival-rate", "start_rate": 0, "pre_allocated_vus": vus, "max_vus": vus * 4.0,
-            // Not at once: a thousand connections that are opened in one moment are no test of latencies.
-            "stages": [{ "duration": RAMP, "target": rate }, { "duration": DURATION, "target": rate }],
-        });
-        let report = run(server.address, &json!({ "scenarios": { "known": scenario }, "threads": 1 }));
-        let record = server.stop();
-        let (count, stats) = durations(&report);
-        assert_eq!(count as usize, record.len(), "both have seen every request");
-        for (p, reported) in [(50.0, stats.med), (90.0, stats.p90), (99.0, stats.p99)] {
-            let served = percentile_ms(&record, p);
-            let difference = reported - served;
-            let good = difference.abs() <= (OFF_SHARE * served).max(OFF_MS);
-            off |= !good;
-            println!(
-                "{:<34} {count:>9} {p:>5} {served:>8.3} ms {reported:>8.3} ms {difference:>+6.3} ms{}",
-                format!("{delays:?}"),
-                if good { "" } else { "  OFF" }
-            );
-        }
-        for caution in &report.verdict.cautions {
-            println!("  the generator was limited: {caution}");
-        }
+        off |= !(0..ATTEMPTS).any(|_| holds(delays, (saturated / 3.0).floor().max(1.0)));
     }
     if off { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
