@@ -6,8 +6,8 @@
 //! even distances. Not by a number of VUs: equal delays make closed load march in step, hundreds of requests at one moment
 //! and then none, and at that moment the machine is as busy as at saturation. Exits with 1 when a figure is off.
 //!
-//! The server looks at the clock all the time, to answer at its own moments, and is a thread of the same process: so the
-//! run's own verdict that the process uses all of its core is about the two together.
+//! The server is a thread of the same process: where the run's own verdict says that the process uses all of its core, that
+//! is about the two together.
 
 #[path = "../tests/known/mod.rs"]
 mod known;

@@ -48,6 +48,7 @@ mod worker;
 mod tests;
 
 pub use control::{Control, StopCause};
+pub use executor::timer::Timer;
 pub use steer::{Level, SteerError};
 
 use coordinator::Links;

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use loadr::engine::Control;
+use loadr::engine::{Control, Timer};
 use loadr::plan::{Layer, Source};
 use loadr::report::{MetricSummary, Report, TrendStats};
 use loadr::session::{Session, SessionSpec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// How long answers take.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ impl Delays {
 pub enum Waits {
     /// By the event loop's timers: they tick in whole milliseconds, and what is due in the same one is answered in one go.
     Calmly,
-    /// By looking at the clock all the time, which takes a core: every answer at its own moment.
+    /// By a finer timer: every answer at its own moment.
     Closely,
 }
 
@@ -69,6 +69,8 @@ pub enum Waits {
 #[derive(Default)]
 struct Clock {
     waiting: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    /// Told when the first of them is another one.
+    earlier: Notify,
 }
 
 impl Clock {
@@ -78,19 +80,43 @@ impl Clock {
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
-            self.waiting.borrow_mut().insert((at, who), context.waker().clone());
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.insert((at, who), context.waker().clone());
+            if waiting.first_key_value().is_some_and(|(first, _)| *first == (at, who)) {
+                self.earlier.notify_one();
+            }
             Poll::Pending
         })
         .await;
     }
 
-    fn look(&self) {
+    /// Wakes those whose moment has come; gives the next one's.
+    fn look(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut waiting = self.waiting.borrow_mut();
-        while let Some(first) = waiting.first_entry()
-            && first.key().0 <= now
-        {
+        while let Some(first) = waiting.first_entry() {
+            if first.key().0 > now {
+                return Some(first.key().0);
+            }
             first.remove().wake();
+        }
+        None
+    }
+
+    async fn watch(&self) {
+        let timer = Timer::new(true);
+        loop {
+            let next = self.look();
+            let come = async {
+                match next {
+                    Some(at) => timer.sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = come => {}
+                () = self.earlier.notified() => {}
+            }
         }
     }
 }
@@ -116,12 +142,7 @@ impl Server {
                 told.send(listener.local_addr().expect("it is bound")).expect("somebody waits for the address");
                 let clock = (waits == Waits::Closely).then(Rc::<Clock>::default);
                 if let Some(clock) = clock.clone() {
-                    tokio::task::spawn_local(async move {
-                        loop {
-                            clock.look();
-                            tokio::task::yield_now().await;
-                        }
-                    });
+                    tokio::task::spawn_local(async move { clock.watch().await });
                 }
                 let accept = async {
                     for number in 0.. {

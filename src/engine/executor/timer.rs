@@ -6,13 +6,15 @@
 use tokio::time::{Instant, sleep_until};
 
 /// Waits for instants.
-pub(in crate::engine) struct Timer {
+#[derive(Debug)]
+pub struct Timer {
     #[cfg(target_os = "linux")]
     kernel: Option<kernel::KernelTimer>,
 }
 
 impl Timer {
-    /// One that is fine if `fine` asks for it and the system has it.
+    /// One that is fine if `fine` asks for it and the system has it. Needs an event loop around it.
+    #[must_use]
     pub fn new(fine: bool) -> Self {
         #[cfg(not(target_os = "linux"))]
         let _ = fine;
@@ -47,6 +49,7 @@ mod kernel {
     use tokio::io::unix::AsyncFd;
     use tokio::time::Instant;
 
+    #[derive(Debug)]
     pub struct KernelTimer(AsyncFd<OwnedFd>);
 
     impl KernelTimer {
