@@ -248,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_gives_the_same_events(
+        fn fuzz_any_cut_gives_the_same_events(
             text in proptest::collection::vec(proptest::sample::select(PIECES), 0..60),
             cuts in proptest::collection::vec(0usize..200, 0..8),
         ) {
