@@ -62,14 +62,7 @@ async fn a_connection_for_each_request_counts_too() {
 async fn a_wait_for_a_connection_counts_against_the_timeout() {
     let server = Server::start(|_| Reply::Stall(String::new())).await;
     let client = client_with(|o| o.connections_per_host = 1);
-    let mut second = request(&client, Method::GET, &server.url("/2"));
-    second.timeout = Some(Duration::from_millis(30));
-    let first = client.send(request(&client, Method::GET, &server.url("/1")));
-    let failed = tokio::select! {
-        biased;
-        _ = first => unreachable!("the server never answers"),
-        mut failed = client.send(second) => failed.remove(0),
-    };
+    let failed = behind_one_without_an_answer(&client, &server).await;
     let error = failed.error.unwrap();
     assert_eq!(error.fault, Fault::TIMEOUT);
     let told = "while waiting for one of the 1 connections that `connections_per_host` allows";

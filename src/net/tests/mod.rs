@@ -266,6 +266,18 @@ async fn send(client: &Client, request: Box<Request>) -> Vec<Exchange> {
     client.send(request).await.into_iter().map(|exchange| *exchange).collect()
 }
 
+/// A request that has 30 ms, made while another one to the same server is under way that is never answered.
+async fn behind_one_without_an_answer(client: &Client, server: &Server) -> Exchange {
+    let mut second = request(client, Method::GET, &server.url("/2"));
+    second.timeout = Some(Duration::from_millis(30));
+    let first = client.send(request(client, Method::GET, &server.url("/1")));
+    tokio::select! {
+        biased;
+        _ = first => unreachable!("the server never answers"),
+        mut failed = client.send(second) => *failed.remove(0),
+    }
+}
+
 /// The one exchange of a GET.
 async fn get(client: &Client, url: &str) -> Exchange {
     let mut exchanges = send(client, request(client, Method::GET, url)).await;

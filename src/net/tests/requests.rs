@@ -445,15 +445,7 @@ async fn requests_at_once_use_as_many_connections_as_a_host_allows() {
 async fn a_wait_for_a_turn_counts_against_the_timeout() {
     let server = Server::start(|_| Reply::Stall(String::new())).await;
     let client = client_with(|o| o.batch_per_host = 1);
-    let mut second = request(&client, Method::GET, &server.url("/2"));
-    second.timeout = Some(Duration::from_millis(30));
-    let first = client.send(request(&client, Method::GET, &server.url("/1")));
-    let failed = tokio::select! {
-        biased;
-        _ = first => unreachable!("the server never answers"),
-        mut failed = client.send(second) => failed.remove(0),
-    };
-    let error = failed.error.unwrap();
+    let error = behind_one_without_an_answer(&client, &server).await.error.unwrap();
     assert_eq!(error.fault, Fault::TIMEOUT);
     assert!(error.detail.ends_with("while waiting for other requests to the same host"), "{}", error.detail);
 }
