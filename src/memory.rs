@@ -46,6 +46,12 @@ pub fn disown<T>(work: impl FnOnce() -> T) -> T {
     value
 }
 
+/// Gives memory that this thread has freed back to the system. Takes some milliseconds where that is much.
+pub fn give_back() {
+    // SAFETY: it may be called at any time; it moves nothing that is in use.
+    unsafe { sys::mi_collect(true) }
+}
+
 /// From now on, and until [`unwatch`], calls `on_exceeded` before a large allocation of this thread that would take
 /// [`live`] beyond `limit`. It is called from within the allocator and so must not allocate; it may end the process.
 pub fn watch(limit: i64, on_exceeded: fn(usize)) {

@@ -291,9 +291,9 @@ pub struct PhaseTimes {
     pub tls_handshaking_ms: Option<f64>,
     /// Writing the request.
     pub sending_ms: Option<f64>,
-    /// From the last byte written to the first byte read.
+    /// From the last byte written until the first byte arrived.
     pub waiting_ms: Option<f64>,
-    /// From the first byte read to the last.
+    /// From the arrival of the first byte to that of the last.
     pub receiving_ms: Option<f64>,
 }
 

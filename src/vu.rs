@@ -59,6 +59,9 @@ pub trait VuHost {
     /// # Errors
     /// When it can't be made, for example because its scenario names a function that is not there.
     fn build(&self, seat: Seat) -> Result<Box<dyn Vu>, VuError>;
+
+    /// Called once a second while the load runs: the time to give back what is no longer needed.
+    fn tidy(&self) {}
 }
 
 /// A virtual user's own place in the run.

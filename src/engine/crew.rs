@@ -11,7 +11,7 @@
 //! crew keeps one queue of deadlines, so that sleeping VUs cost nothing.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -27,14 +27,12 @@ use super::executor::{self, Executor, Pool, Setting};
 use super::places::Places;
 use super::slot::{Order, Phase, Slot};
 use super::steer::{LoadClock, Steering};
+use super::tally::Tally;
 use super::vu_loop::{self, cannot_build, panic_text};
 use crate::event::ScenarioState;
-use crate::metric::MetricId;
-use crate::metric::builtin;
 use crate::metric::registry::Recorder;
-use crate::metric::snapshot::SeriesId;
 use crate::plan::{ArrivalRate, Scenario};
-use crate::vu::{Outcome, Seat, StopReason, Vu, VuError, VuHost};
+use crate::vu::{Seat, StopReason, Vu, VuError, VuHost};
 
 /// How long a cancelled VU, `setup` or `teardown` may take to end before it is dropped.
 pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(2);
@@ -42,42 +40,18 @@ pub(super) const CANCEL_GRACE: Duration = Duration::from_secs(2);
 /// So many VUs are made in one go while the load runs, before others get a turn.
 const BUILDS_AT_ONCE: usize = 32;
 
-/// The engine's own series of one scenario.
-struct IterationSeries {
-    iterations: SeriesId,
-    duration: SeriesId,
-    failed: SeriesId,
-    interrupted: SeriesId,
-    dropped: SeriesId,
-    /// Of open load alone: others never touch them, so that they are not told.
-    lag: SeriesId,
-    duration_intended: SeriesId,
-}
-
-impl IterationSeries {
-    fn new(recorder: &Recorder, run_tags: &BTreeMap<String, String>, scenario: &Scenario) -> Self {
-        let mut tags: BTreeMap<&str, &str> = run_tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        tags.extend(scenario.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        tags.insert("scenario", &scenario.name);
-        let tags: Vec<(Arc<str>, Arc<str>)> = tags.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        let series = |metric: MetricId| recorder.series(metric, &tags);
-        Self {
-            iterations: series(builtin::ITERATIONS),
-            duration: series(builtin::ITERATION_DURATION),
-            failed: series(builtin::ITERATIONS_FAILED),
-            interrupted: series(builtin::ITERATIONS_INTERRUPTED),
-            dropped: series(builtin::DROPPED_ITERATIONS),
-            lag: series(builtin::ITERATION_LAG),
-            duration_intended: series(builtin::ITERATION_DURATION_INTENDED),
-        }
-    }
-}
-
 /// A VU of the crew. Its task owns the [`Vu`] once it runs.
 struct Member {
     slot: Rc<Slot>,
     vu: Option<Box<dyn Vu>>,
     task: Option<JoinHandle<()>>,
+}
+
+impl Member {
+    /// Whether it has left, or has been told to before it came.
+    fn is_gone(&self) -> bool {
+        self.slot.phase() == Phase::Gone || (self.task.is_none() && self.slot.order() == Order::Leave)
+    }
 }
 
 /// When a VU that was ramped down must have ended its iteration.
@@ -101,7 +75,7 @@ pub(super) struct Crew {
     pub recorder: Recorder,
     pub control: Control,
     pub executor: Box<dyn Executor>,
-    series: IterationSeries,
+    pub tally: Tally,
     /// The start of the load: what offsets count from.
     epoch: Cell<Instant>,
     /// The clock by which the load goes.
@@ -118,6 +92,8 @@ pub(super) struct Crew {
     /// Told when that was counted.
     steering: Notify,
     members: RefCell<Vec<Member>>,
+    /// Those that were on their way out when others were needed in their places.
+    leaving: RefCell<Vec<Member>>,
     deadlines: RefCell<VecDeque<Deadline>>,
     state: Cell<ScenarioState>,
     /// So many of the members have been told to go.
@@ -129,7 +105,6 @@ pub(super) struct Crew {
     present: Cell<usize>,
     /// The most VUs that ran at one time since [`Crew::now`] was last asked.
     peak: Cell<usize>,
-    iterations: Cell<u64>,
     /// When the last iteration ended, from the load's start.
     load_ended: Cell<Duration>,
     /// Told when one of the counts comes to zero.
@@ -155,7 +130,7 @@ impl Crew {
         let plan = setting.plan.clone();
         let index = setting.scenario;
         let scenario = plan.scenarios[index].clone();
-        let series = IterationSeries::new(&recorder, &plan.tags, &scenario);
+        let tally = Tally::new(&recorder, &plan.tags, &scenario);
         let places = Places::new(&plan, index, setting.worker_part);
         let after = scenario.start_after.as_deref().and_then(|name| plan.scenario_named(name));
         let executor = executor::make(&setting);
@@ -171,7 +146,7 @@ impl Crew {
             recorder,
             control,
             executor,
-            series,
+            tally,
             epoch: Cell::new(Instant::now()),
             clock: Cell::new(LoadClock::new(Instant::now())),
             begin: Cell::new(None),
@@ -181,6 +156,7 @@ impl Crew {
             steered: Cell::new(0),
             steering: Notify::new(),
             members: RefCell::default(),
+            leaving: RefCell::default(),
             deadlines: RefCell::default(),
             state: Cell::default(),
             level: Cell::new(0),
@@ -189,7 +165,6 @@ impl Crew {
             working: Cell::new(0),
             present: Cell::new(0),
             peak: Cell::new(0),
-            iterations: Cell::new(0),
             load_ended: Cell::new(Duration::ZERO),
             changed: Notify::new(),
         })
@@ -236,7 +211,7 @@ impl Crew {
             } => true,
         };
         if planned {
-            self.drop_iterations(self.executor.dropped(self));
+            self.tally.dropped(self.executor.dropped(self));
         }
         self.state.set(ScenarioState::Stopping);
         for member in self.members.borrow().iter() {
@@ -287,23 +262,23 @@ impl Crew {
     }
 
     fn cancel_all(&self, phase: Phase, reason: StopReason) {
-        for member in self.members.borrow().iter().filter(|member| member.slot.phase() == phase) {
-            member.slot.cancel.cancel(reason);
-        }
+        self.each_in(phase, |member| member.slot.cancel.cancel(reason));
     }
 
     fn drop_all(&self, phase: Phase) {
-        for member in self.members.borrow().iter().filter(|member| member.slot.phase() == phase) {
-            if let Some(task) = &member.task {
-                task.abort();
-            }
-        }
+        self.each_in(phase, |member| member.task.iter().for_each(JoinHandle::abort));
+    }
+
+    fn each_in(&self, phase: Phase, act: impl Fn(&Member)) {
+        let (members, leaving) = (self.members.borrow(), self.leaving.borrow());
+        members.iter().chain(&*leaving).filter(|member| member.slot.phase() == phase).for_each(act);
     }
 
     /// Lets the first `level` of this worker's VUs go and tells the others to wait; makes those that are missing.
     /// Those that were going have `ramp_down` to end their iteration.
     pub async fn set_level(&self, level: usize, ramp_down: Duration) {
         let before = self.level.replace(level);
+        self.vacate(before, level);
         let mut made = 0;
         while self.members.borrow().len() < level {
             if let Err(error) = self.add_member() {
@@ -329,6 +304,16 @@ impl Crew {
                 let deadline = Deadline { at: now + ramp_down, slot: member.slot.clone(), goes: member.slot.goes() };
                 self.deadlines.borrow_mut().push_back(deadline);
             }
+        }
+    }
+
+    /// Empties those of the places from `before` to `level` whose VUs were told to leave.
+    fn vacate(&self, before: usize, level: usize) {
+        let mut members = self.members.borrow_mut();
+        let leaves = |member: &Member| member.slot.order() == Order::Leave;
+        // Who leaves, leaves after all who stay.
+        if let Some(first) = members.iter().take(level).skip(before).position(leaves) {
+            self.leaving.borrow_mut().extend(members.drain(before + first..));
         }
     }
 
@@ -385,11 +370,22 @@ impl Crew {
         self.setting_scenario.graceful_stop
     }
 
-    /// Lets VUs that were told to wait leave, as there will be nothing to do for them.
-    pub fn dismiss_waiting(&self) {
-        for member in self.members.borrow().iter().skip(self.level.get()) {
+    /// Lets VUs that were told to wait leave, but for this worker's first `level`, as there will be nothing to do for
+    /// them. They go when their iteration has ended, and what they held goes with them.
+    pub fn dismiss_beyond(&self, level: usize) {
+        for member in self.members.borrow().iter().skip(level.max(self.level.get())) {
             member.slot.tell(Order::Leave);
         }
+        self.forget_gone();
+    }
+
+    /// Forgets VUs that are gone, and those that were made but never told to go and will not be.
+    fn forget_gone(&self) {
+        let mut members = self.members.borrow_mut();
+        while members.len() > self.level.get() && members.last().is_some_and(Member::is_gone) {
+            members.pop();
+        }
+        self.leaving.borrow_mut().retain(|member| !member.is_gone());
     }
 
     /// Sleeps until `t` after the scenario's start, by the load's clock, and cancels VUs whose deadline comes before.
@@ -457,13 +453,6 @@ impl Crew {
         self.grace_from.set(Some(at));
     }
 
-    /// Counts iterations that were due but will not start.
-    pub fn drop_iterations(&self, count: u64) {
-        if count > 0 {
-            self.recorder.count(self.series.dropped, count as f64);
-        }
-    }
-
     /// Waits until no VU will take a turn any more.
     pub async fn all_left(&self) {
         while self.working.get() > 0 {
@@ -503,33 +492,9 @@ impl Crew {
         CrewNow {
             vus: vus as u64,
             vus_peak: self.peak.replace(vus) as u64,
-            iterations: self.iterations.get(),
+            iterations: self.tally.iterations(),
             state,
             begun,
-        }
-    }
-
-    /// An iteration of open load starts, so long after it should have.
-    pub fn count_lag(&self, lag: Duration) {
-        self.recorder.trend(self.series.lag, micros(lag));
-    }
-
-    /// Counts an iteration as k6 does: a cancelled one has no duration and is not among the iterations. `lag` is that of
-    /// open load.
-    pub fn count_iteration(&self, outcome: &Outcome, took: Duration, lag: Option<Duration>) {
-        match outcome {
-            Outcome::Completed | Outcome::Failed => {
-                self.iterations.set(self.iterations.get() + 1);
-                self.recorder.count(self.series.iterations, 1.0);
-                self.recorder.trend(self.series.duration, micros(took));
-                if let Some(lag) = lag {
-                    self.recorder.trend(self.series.duration_intended, micros(lag + took));
-                }
-                if *outcome == Outcome::Failed {
-                    self.recorder.count(self.series.failed, 1.0);
-                }
-            }
-            Outcome::Interrupted | Outcome::Abort(_) => self.recorder.count(self.series.interrupted, 1.0),
         }
     }
 
@@ -558,14 +523,11 @@ impl Crew {
     /// A VU's task has ended.
     pub fn gone(&self) {
         step(&self.present, false);
+        self.forget_gone();
         if self.present.get() == 0 {
             self.changed.notify_one();
         }
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn step(count: &Cell<usize>, up: bool) {

@@ -41,6 +41,7 @@ mod health;
 mod places;
 mod slot;
 pub mod steer;
+mod tally;
 mod vu_loop;
 mod worker;
 

@@ -71,7 +71,7 @@ pub(super) async fn run(crew: Rc<Crew>, slot: Rc<Slot>, mut vu: Box<dyn Vu>) {
         };
         let lag = turn.intended.map(|intended| actual.saturating_sub(intended));
         if let Some(lag) = lag {
-            crew.count_lag(lag);
+            crew.tally.lag(lag);
         }
         let (outcome, waited) = observed(AssertUnwindSafe(vu.iterate(start, &slot.cancel)).catch_unwind()).await;
         let took = begun.elapsed();
@@ -80,7 +80,7 @@ pub(super) async fn run(crew: Rc<Crew>, slot: Rc<Slot>, mut vu: Box<dyn Vu>) {
             return;
         }
         let outcome = presence.judge(outcome);
-        presence.crew.count_iteration(&outcome, took, lag);
+        presence.crew.tally.ended(&outcome, took, lag);
         if let Some(rest) = vu.pace().and_then(|pace| pace.checked_sub(took)).filter(|rest| !rest.is_zero()) {
             instant_failures = 0;
             pause_unless_told(&presence.slot, begun + took + rest).await;
@@ -238,7 +238,7 @@ impl Drop for Presence {
         }
         if self.slot.phase() == Phase::Busy {
             if self.iterating {
-                self.crew.count_iteration(&Outcome::Interrupted, Duration::ZERO, None);
+                self.crew.tally.ended(&Outcome::Interrupted, Duration::ZERO, None);
             }
             self.end();
         }

@@ -140,7 +140,7 @@ pub(super) async fn drive(
                 tell.news(News::Ready(ready)).await;
             }
             Command::Begin(epoch) => {
-                load = Some(Load::begin(epoch, &crews, &recorder, &tell, &spec.control, spec.samples));
+                load = Some(Load::begin(epoch, &crews, &host, &recorder, &tell, &spec.control, spec.samples));
             }
             Command::Finish => {
                 if let Some(load) = load.take() {
@@ -212,6 +212,7 @@ impl Load {
     fn begin(
         epoch: Instant,
         crews: &[Rc<Crew>],
+        host: &Rc<dyn VuHost>,
         recorder: &Recorder,
         tell: &Tell,
         control: &Control,
@@ -222,7 +223,7 @@ impl Load {
         let (sampled, taken) = (lag.clone(), lag.clone());
         let (living, told) = (crews.to_vec(), tell.clone());
         crews.iter().for_each(|crew| crew.load_begins(epoch));
-        let ticked = Ticked { crews: crews.to_vec(), recorder: recorder.clone(), lag: taken };
+        let ticked = Ticked { crews: crews.to_vec(), recorder: recorder.clone(), lag: taken, host: host.clone() };
         let mut tasks = vec![
             tokio::task::spawn_local(async move { sample_lag(&sampled, epoch).await }),
             tokio::task::spawn_local(steer(crews.to_vec(), control.steering())),
@@ -263,6 +264,7 @@ struct Ticked {
     crews: Vec<Rc<Crew>>,
     recorder: Recorder,
     lag: Rc<RefCell<Lag>>,
+    host: Rc<dyn VuHost>,
 }
 
 /// Hands over a snapshot at the end of each second, on an absolute schedule. While the coordinator is behind, nothing is
@@ -276,6 +278,7 @@ async fn tick(epoch: Instant, next: Rc<Cell<u32>>, ticked: Ticked, tell: Tell) {
             let news = News::Second(worker_second(second, &ticked.crews, &ticked.recorder, ticked.lag.take()));
             permit.send(Told { worker: tell.worker, news });
         }
+        ticked.host.tidy();
     }
 }
 

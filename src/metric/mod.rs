@@ -119,9 +119,9 @@ builtin! {
     HTTP_REQ_TLS_HANDSHAKING = 15, "http_req_tls_handshaking", Trend, Time;
     /// Writing the request.
     HTTP_REQ_SENDING = 16, "http_req_sending", Trend, Time;
-    /// From the last byte written to the first byte read.
+    /// From the last byte written until the first byte arrived.
     HTTP_REQ_WAITING = 17, "http_req_waiting", Trend, Time;
-    /// From the first byte read to the last.
+    /// From the arrival of the first byte to that of the last.
     HTTP_REQ_RECEIVING = 18, "http_req_receiving", Trend, Time;
     /// Connections opened by requests (a reused connection counts none).
     HTTP_CONNS_OPENED = 19, "http_conns_opened", Counter, Default;

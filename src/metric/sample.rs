@@ -82,9 +82,9 @@ pub struct Phases {
     pub tls: Option<u32>,
     /// Writing the request.
     pub sending: Option<u32>,
-    /// From the last byte written to the first byte read.
+    /// From the last byte written until the first byte arrived.
     pub waiting: Option<u32>,
-    /// From the first byte read to the last.
+    /// From the arrival of the first byte to that of the last.
     pub receiving: Option<u32>,
 }
 

@@ -20,7 +20,7 @@ use super::selection::Caller;
 use super::target::Origin;
 use super::tls::Tls;
 use super::wire::{Socket, Stream};
-use super::{NetError, classify};
+use super::{NetError, arrival, classify};
 use crate::fault::Fault;
 use crate::plan::addresses::is_within;
 use crate::plan::{HostPattern, HttpOptions, LocalIps, Proxies, Proxy, ProxyScheme};
@@ -239,6 +239,7 @@ async fn tcp(address: SocketAddr, local: Option<IpAddr>, bound: bool) -> Result<
         Ok(tcp) => {
             // Only a closed socket refuses; the request then says so.
             let _ = tcp.set_nodelay(true);
+            arrival::stamp(&tcp);
             Ok(tcp)
         }
         Err(error) => {

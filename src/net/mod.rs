@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::fault::Fault;
 
 mod alarm;
+mod arrival;
 pub mod auth;
 pub mod body;
 pub mod charset;
@@ -66,9 +67,9 @@ pub struct Timings {
     pub tls_handshaking: Option<Duration>,
     /// From the first to the last byte written.
     pub sending: Duration,
-    /// From the last byte written to the first byte read.
+    /// From the last byte written until the first byte arrived.
     pub waiting: Duration,
-    /// From the first byte read to the last.
+    /// From the arrival of the first byte to that of the last.
     pub receiving: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! The socket, with a meter on it: bytes as they are on the wire, below TLS, and when the first and last of them moved.
 //!
-//! The meter is shared with the connection that reads it. It takes three clock readings for a request that fits one
+//! The meter is shared with the connection that reads it. It takes four clock readings for a request that fits one
 //! write and is answered in one read; counting costs no system call.
 
 use std::cell::Cell;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
+use super::arrival;
 use crate::plan::Bandwidth;
 
 /// An operating system error that was seen on the socket.
@@ -32,6 +33,8 @@ pub(super) struct Meter {
     last_write: Cell<Option<Instant>>,
     first_read: Cell<Option<Instant>>,
     last_read: Cell<Option<Instant>>,
+    /// When the last bytes came that were taken from the socket.
+    arrived: Cell<Option<Instant>>,
     error: Cell<Option<SocketError>>,
 }
 
@@ -140,12 +143,15 @@ impl Meter {
         }
     }
 
+    /// Bytes of what is spoken were read: they are as old as what was last taken from the socket.
     fn read(&self) {
-        let now = Instant::now();
+        // What seems to have come before anything was sent was stamped by a clock that has been set since.
+        let plausible = self.arrived.get().filter(|&at| self.first_write.get().is_none_or(|sent| sent <= at));
+        let at = plausible.unwrap_or_else(Instant::now);
         if self.first_read.get().is_none() {
-            self.first_read.set(Some(now));
+            self.first_read.set(Some(at));
         }
-        self.last_read.set(Some(now));
+        self.last_read.set(Some(at));
     }
 
     fn failed(&self, error: &io::Error) {
@@ -192,16 +198,18 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let result = of_stream!(this, stream => Pin::new(stream).poll_read(cx, buf));
-        match &result {
-            Poll::Ready(Ok(())) => {
-                let count = buf.filled().len() - before;
-                this.meter.received.set(this.meter.received.get() + count as u64);
-            }
-            Poll::Ready(Err(error)) => this.meter.failed(error),
-            Poll::Pending => {}
-        }
-        result
+        let read = match &mut this.stream {
+            Stream::Tcp(tcp) => arrival::poll_read(tcp, cx, buf),
+            Stream::Unix(unix) => Pin::new(unix).poll_read(cx, buf).map_ok(|()| Instant::now()),
+            Stream::Proxy(tls) => Pin::new(tls).poll_read(cx, buf).map_ok(|()| Instant::now()),
+        };
+        read.map(|read| {
+            let arrived = read.inspect_err(|error| this.meter.failed(error))?;
+            let count = buf.filled().len() - before;
+            this.meter.received.set(this.meter.received.get() + count as u64);
+            this.meter.arrived.set(Some(arrived));
+            Ok(())
+        })
     }
 }
 

@@ -45,6 +45,17 @@ impl Ramp<'_> {
         self.stages.iter().map(|stage| stage.target).fold(self.start, u32::max)
     }
 
+    /// The highest level that is reached at `t` after the start or later.
+    #[must_use]
+    pub fn peak_from(&self, t: Duration) -> u32 {
+        let mut end = Duration::ZERO;
+        let to_come = self.stages.iter().filter(|stage| {
+            end += stage.duration;
+            end > t
+        });
+        to_come.map(|stage| stage.target).fold(self.level_at(t), u32::max)
+    }
+
     /// The level at `t` after the start; after the end the last target.
     #[must_use]
     pub fn level_at(&self, t: Duration) -> u32 {

@@ -1,6 +1,6 @@
 //! The script as the engine sees it: a [`VuFactory`] for the run, a [`VuHost`] on each worker, a [`Vu`] for each user.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use super::series::SeriesTable;
 use super::tracer::Tracer;
 use crate::event::LogLevel;
 use crate::fault::Fault;
+use crate::memory;
 use crate::metric::registry::Recorder;
 use crate::metric::snapshot::ErrorKey;
 use crate::net::http::{Client, Network};
@@ -160,6 +161,7 @@ impl VuFactory for ScriptFactory {
             hard_stop: seat.hard_stop,
             data: RefCell::new(Dynamic::UNIT),
             seed: self.script.shared.seed,
+            most_live: Cell::new(0),
         }))))
     }
 }
@@ -200,6 +202,8 @@ struct HostInner {
     hard_stop: Arc<AtomicBool>,
     data: RefCell<Dynamic>,
     seed: u64,
+    /// The most bytes that this worker had, as [`ScriptHost::tidy`] saw it, since memory was last given back.
+    most_live: Cell<i64>,
 }
 
 impl HostInner {
@@ -347,6 +351,16 @@ impl VuHost for ScriptHost {
         let vu = Rc::new(VuContext::new(seat.vu, host.seed, journey.scenario.clone(), Some(client)));
         let budget = vu.budget.get_or_init(|| Rc::new(host.budget())).clone();
         Ok(Box::new(ScriptVu { host, vu, journey, parameters, budget }))
+    }
+
+    fn tidy(&self) {
+        self.0.pool.trim();
+        let live = memory::live();
+        if live < self.0.most_live.get() / 4 * 3 {
+            memory::give_back();
+            self.0.most_live.set(live);
+        }
+        self.0.most_live.set(self.0.most_live.get().max(live));
     }
 }
 

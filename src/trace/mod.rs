@@ -185,9 +185,9 @@ pub struct Phases {
     pub tls: Duration,
     /// From the first to the last byte written.
     pub sending: Duration,
-    /// From the last byte written to the first byte read.
+    /// From the last byte written until the first byte arrived.
     pub waiting: Duration,
-    /// From the first byte read to the last.
+    /// From the arrival of the first byte to that of the last.
     pub receiving: Duration,
 }
 

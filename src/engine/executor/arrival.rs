@@ -123,7 +123,7 @@ impl Arrivals {
         let free = self.most.get().saturating_sub(level);
         if lacking > 0 && free == 0 && self.late == Late::Drop {
             self.queue.borrow_mut().truncate(self.coming.get());
-            crew.drop_iterations(lacking as u64);
+            crew.tally.dropped(lacking as u64);
         }
         let added = lacking.min(free).min(ADDED_AT_ONCE);
         if added > 0 {

@@ -58,7 +58,7 @@ impl Executor for Shared {
                     // A worker without VUs may be given some as long as there are iterations.
                     () = async {
                         self.pool().drained().await;
-                        crew.dismiss_waiting();
+                        crew.dismiss_beyond(crew.level());
                         crew.all_left().await;
                     } => return,
                     over = crew.sleep_until_unless_steered(self.max_duration, seen) => {

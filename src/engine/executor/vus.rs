@@ -60,6 +60,7 @@ impl Executor for Constant {
             loop {
                 let seen = crew.steered();
                 crew.set_level(self.setting.share(crew.vus_wanted(self.vus)), crew.graceful_stop()).await;
+                crew.dismiss_beyond(crew.level());
                 if crew.sleep_until_unless_steered(self.duration, seen).await {
                     return;
                 }
@@ -112,6 +113,7 @@ impl Executor for Ramping {
                 let seen = crew.steered();
                 let level = crew.vus_wanted(ramp.level_at(now));
                 crew.set_level(self.setting.share(level), self.graceful_ramp_down).await;
+                crew.dismiss_beyond(self.setting.share(crew.vus_wanted(ramp.peak_from(now))));
                 if now >= end {
                     return;
                 }

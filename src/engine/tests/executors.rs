@@ -1,6 +1,7 @@
 //! What starts when, for each executor, against its formula.
 
 use super::*;
+use crate::vu::Seat;
 
 /// How many VUs start an iteration in the `span` milliseconds from `at`.
 fn vus_from(starts: &[(u32, u64)], at: u64, span: u64) -> usize {
@@ -118,6 +119,24 @@ fn a_vu_that_is_wanted_again_within_its_grace_goes_on() {
         second,
         [(2, 10_000, Outcome::Completed), (2, 20_000, Outcome::Completed), (2, 30_000, Outcome::Completed)]
     );
+}
+
+#[test]
+fn vus_that_will_not_be_wanted_again_leave_on_the_way_down() {
+    // Down to 1, up to 2 again, and down to 1: of four VUs two leave in the first second and one in the third.
+    let executor = ramping(4, &[(1_000, 4), (0, 1), (1_000, 1), (0, 2), (1_000, 2), (0, 1), (2_000, 1)], 3_000);
+    let seen = run_paused(plan(1, vec![scenario("s", executor)]), Fake::sleeping(300));
+    let place = |what: &dyn Fn(&Entry) -> bool| seen.log.iter().position(what).expect("it happened");
+    let begun = |after: u64| {
+        place(&|entry| matches!(entry, Entry::Iteration { seat, start } if seat.vu == 1 && start.actual >= ms(after)))
+    };
+    for (vu, after, before) in [(4, 1_200, 1_500), (3, 1_200, 1_500), (2, 3_000, 3_600)] {
+        let stopped = place(&|entry| *entry == Entry::Stopped(Seat { vu, scenario: 0 }));
+        let dropped = place(&|entry| *entry == Entry::Dropped(Seat { vu, scenario: 0 }));
+        assert!(begun(after) - 1 <= stopped && stopped < dropped && dropped < begun(before), "VU {vu}: {:?}", seen.log);
+    }
+    assert_eq!(seen.counter("iterations_interrupted"), 0);
+    assert_no_vu_is_left(&seen);
 }
 
 #[test]

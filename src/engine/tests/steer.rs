@@ -194,6 +194,43 @@ fn a_changed_number_of_vus_takes_the_place_of_the_stages() {
 }
 
 #[test]
+fn places_of_vus_that_leave_are_taken_by_others_at_once() {
+    let scenarios = vec![scenario("s", constant(3, 3_000))];
+    let seen = run_changed(1, scenarios, Fake::sleeping(1_000), async |control| {
+        after(100).await;
+        control.set_vus("s", 1, "test").expect("it runs");
+        after(100).await;
+        control.set_vus("s", 3, "test").expect("it runs");
+    });
+    // Those that were there have begun their only iteration, and end it beside those that came.
+    let mut ends = seen.ends();
+    ends.retain(|end| end.0 != 1);
+    ends.sort_by_key(|end| (end.0, end.1));
+    let of = |vu: u32| [1_000, 1_200, 2_200, 3_200].map(|at| (vu, at, Outcome::Completed));
+    assert_eq!(ends, [of(2), of(3)].concat());
+    let count = |what: fn(&Entry) -> bool| seen.log.iter().filter(|entry| what(entry)).count();
+    assert_eq!(count(|entry| matches!(entry, Entry::Started(_))), 5);
+    assert_eq!(count(|entry| matches!(entry, Entry::Stopped(_))), 5);
+    assert_eq!(count(|entry| matches!(entry, Entry::Dropped(_))), 5);
+
+    // One that does not heed its cancel does not keep the run from its end.
+    let deaf = Fake::new(|_, start| match start.actual {
+        at if at < ms(50) => Act::Deaf(ms(3_600_000)),
+        _ => Act::Sleep(ms(1_000), Outcome::Completed),
+    });
+    let mut scenarios = vec![scenario("s", constant(3, 3_000))];
+    scenarios[0].graceful_stop = ms(500);
+    let seen = run_changed(1, scenarios, deaf, async |control| {
+        after(100).await;
+        control.set_vus("s", 0, "test").expect("it runs");
+        after(100).await;
+        control.set_vus("s", 3, "test").expect("it runs");
+    });
+    assert_eq!(seen.counter("iterations_interrupted"), 3);
+    assert_eq!(seen.log.iter().filter(|entry| matches!(entry, Entry::Dropped(_))).count(), 6);
+}
+
+#[test]
 fn shared_iterations_are_made_by_as_many_vus_as_are_wanted() {
     for threads in [1, 3] {
         let shared = Executor::SharedIterations { vus: 1, iterations: 31, max_duration: ms(60_000) };

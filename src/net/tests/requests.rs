@@ -6,6 +6,7 @@ use ::http::{HeaderValue, Method};
 use bytes::Bytes;
 
 use super::super::cookies::RequestCookie;
+use super::secure::{certificate, clone};
 use super::*;
 use crate::fault::Fault;
 use crate::net::auth::Auth;
@@ -101,6 +102,48 @@ async fn a_connection_is_kept_and_its_phases_happen_once() {
     assert_eq!(kept.timings.connecting, None);
     assert_eq!(kept.bytes_sent, first.bytes_sent);
     assert_eq!(server.connections(), [0, 0]);
+}
+
+/// While the worker's thread is busy with something else the answer lies ready: that is no latency of the target's.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_answer_is_as_old_as_its_arrival_and_not_as_its_reading() {
+    const BUSY: Duration = Duration::from_secs(1);
+    let trusted = certificate(&["localhost"], |_| {});
+    for tls in [false, true] {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let pair = clone(&trusted);
+        // The server has a thread of its own, and takes its time.
+        let server = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let answer = |_: &Arrived| {
+                    std::thread::sleep(Duration::from_millis(30));
+                    Reply::Keep(ok("hello"))
+                };
+                let server = if tls { Server::start_tls(pair, answer).await } else { Server::start(answer).await };
+                let url = if tls { server.https("localhost") } else { server.url("/") };
+                tell.send(url).unwrap();
+                let _ = ended.await;
+            });
+        });
+        let url = told.await.unwrap();
+        let client = client_trusting(TlsRoots::only([trusted.0.clone()]), |_| {});
+        // The connection is there, so that the answer is all that is waited for.
+        get_ok(&client, &url).await;
+        let busy = async {
+            tokio::task::yield_now().await;
+            std::thread::sleep(BUSY);
+        };
+        let (begun, (exchange, ())) = (std::time::Instant::now(), tokio::join!(get_ok(&client, &url), busy));
+        assert!(begun.elapsed() >= BUSY);
+        // Writing may have come back when the server was at work already.
+        let took = exchange.timings.sending + exchange.timings.waiting;
+        assert!(Duration::from_millis(30) <= took && took < BUSY / 2, "TLS {tls}: {took:?}");
+        drop(end);
+        server.join().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(super) fn certificate(names: &[&str], change: impl FnOnce(&mut CertificatePa
     (certificate.der().clone(), PrivateKeyDer::try_from(key.serialize_der()).unwrap())
 }
 
-fn clone(certificate: &Certificate) -> Certificate {
+pub(super) fn clone(certificate: &Certificate) -> Certificate {
     (certificate.0.clone(), certificate.1.clone_key())
 }
 

@@ -18,6 +18,8 @@ pub const STACK_RESERVE: usize = 32 * 1024;
 pub struct StackPool {
     free: RefCell<Vec<DefaultStack>>,
     mapped: Cell<usize>,
+    /// The most that were in use at one time since [`StackPool::trim`].
+    peak: Cell<usize>,
 }
 
 impl StackPool {
@@ -41,10 +43,25 @@ impl StackPool {
                 stack
             }
         };
+        self.peak.set(self.peak.get().max(self.in_use()));
         Ok(PooledStack { stack: ManuallyDrop::new(stack), pool: self.clone() })
     }
 
-    /// How many stacks were ever mapped.
+    /// Unmaps half of the stacks that were not needed since the last call, as many virtual users may have gone for good.
+    pub fn trim(&self) {
+        let needed = self.peak.replace(self.in_use());
+        let idle = self.mapped.get().saturating_sub(needed) / 2;
+        let mut free = self.free.borrow_mut();
+        let kept = free.len().saturating_sub(idle);
+        self.mapped.set(self.mapped.get() - (free.len() - kept));
+        free.truncate(kept);
+    }
+
+    fn in_use(&self) -> usize {
+        self.mapped.get() - self.free.borrow().len()
+    }
+
+    /// How many stacks are mapped.
     #[must_use]
     pub fn mapped(&self) -> usize {
         self.mapped.get()
@@ -81,5 +98,27 @@ unsafe impl Stack for PooledStack {
 
     fn limit(&self) -> StackPointer {
         self.stack.limit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_that_are_not_needed_any_more_are_unmapped_by_and_by() {
+        let pool = StackPool::new();
+        let take = |count: usize| (0..count).map(|_| pool.take().expect("a stack")).collect::<Vec<_>>();
+        drop(take(100));
+        // They were needed a moment ago.
+        pool.trim();
+        assert_eq!(pool.mapped(), 100);
+        let mut held = take(20);
+        for left in [60, 40, 30, 25, 23, 22, 21, 21] {
+            pool.trim();
+            assert_eq!(pool.mapped(), left);
+        }
+        held.extend(take(2));
+        assert_eq!(pool.mapped(), 22, "what is free is used before more is mapped");
     }
 }
