@@ -1,5 +1,8 @@
 //! Init, setup, teardown, the hooks of a virtual user, and what journeys are given.
 
+#[cfg(target_os = "linux")]
+use std::time::Duration;
+
 use crate::harness::Loadr;
 use crate::server::Server;
 
@@ -157,4 +160,45 @@ fn state_stays_with_its_vu_and_constants_are_seen_everywhere() {
     let ran = Loadr::script(script).file("lib/prices.rhai", library).flags("--iterations 3").run().expect(0);
     assert_eq!(ran.prints(), ["18 7", "36 7", "54 7"], "{ran}");
     assert_eq!(ran.rate("checks"), (3, 0));
+}
+
+/// What users had who came and went goes back to the system while the run goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_goes_back_after_a_ramp_down() {
+    let running = Loadr::script(
+        r#"
+        const options = #{ allow_failure: true, scenarios: #{ ramp: #{
+            executor: "ramping-vus", start_vus: 0, graceful_ramp_down: 1.s,
+            stages: [#{ duration: 3.s, target: 3000 }, #{ duration: 3.s, target: 0 }, #{ duration: 5.s, target: 0 }],
+        } } };
+        const started = metrics::counter("started");
+        const stopped = metrics::counter("stopped");
+        fn setup() { print("ready"); }
+        fn vu_start(vu) { started.add(1); }
+        fn vu_stop(vu) { stopped.add(1); }
+        fn journey() { sleep(500.ms); }
+        "#,
+    )
+    .start();
+    running.wait_for_line("ready");
+    let mut resident = Vec::new();
+    let statm = format!("/proc/{}/statm", running.pid());
+    while let Some(pages) =
+        std::fs::read_to_string(&statm).ok().and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok())
+    {
+        // One that has ended, and that nobody has waited for, has none.
+        if pages == 0 {
+            break;
+        }
+        resident.push(pages);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let ran = running.wait().expect(0);
+    assert_eq!((ran.count("started"), ran.count("stopped")), (3000.0, 3000.0));
+    let (before, most) = (resident[0], *resident.iter().max().expect("it ran"));
+    // A second before the end all users have been gone for long.
+    let after = resident[resident.len() - 10];
+    assert!(most > before + before / 5, "users take memory: {resident:?}");
+    assert!(after < before + (most - before) / 4, "{resident:?}");
 }
