@@ -8,12 +8,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use rhai::{
-    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, FnPtr, GlobalRuntimeState, ImmutableString, Module,
-    NativeCallContext, Position, Scope, Stmt,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, FnCallExpr, FnPtr, GlobalRuntimeState, ImmutableString,
+    Module, NativeCallContext, Position, Scope, Stmt,
 };
 use rustc_hash::FxHashMap;
 
 use super::bridge::stack::StackPool;
+use super::fixed::Fixing;
+use super::modules::fixed_argument;
 
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
 const KEPT: usize = 32;
@@ -110,9 +112,10 @@ impl Calls {
         function.call_raw(&context, None, [])
     }
 
-    /// A closure of the script itself; none for other functions, which only Rhai can call.
+    /// A closure of the script itself; none for other functions, which only Rhai can call. What it captured are its first
+    /// parameters.
     fn closure(&self, function: &FnPtr, arguments: usize) -> Option<Rc<Function>> {
-        if function.is_curried() || !function.is_anonymous() {
+        if !function.is_anonymous() {
             return None;
         }
         let name = function.fn_name();
@@ -122,7 +125,7 @@ impl Calls {
         {
             return function.clone();
         }
-        let function = self.find(name, arguments);
+        let function = self.find(name, function.curry().len() + arguments);
         self.closures.borrow_mut().insert(key, (name.into(), function.clone()));
         function
     }
@@ -139,6 +142,11 @@ impl Calls {
             }
             true
         });
+        // A function of the script's own comes before the host's.
+        let is_hosts = |call: &FnCallExpr| {
+            !call.namespace.is_empty() || self.library.get_script_fn(&call.name, call.args.len()).is_none()
+        };
+        Fixing(|call: &FnCallExpr| fixed_argument(call).filter(|_| is_hosts(call))).statements(&mut statements);
         let parameters = function.params.iter().cloned().collect();
         Some(Rc::new(Function { parameters, statements: statements.into() }))
     }
@@ -188,40 +196,39 @@ impl State {
     }
 }
 
-/// Calls functions with one value, as often as one likes.
-pub struct WithValue<'a> {
+/// Calls functions that a host function was given, one after the other and as often as it likes.
+pub struct Caller<'a> {
     calls: Option<Rc<Calls>>,
     context: &'a NativeCallContext<'a>,
-    value: Dynamic,
     state: Option<Box<State>>,
 }
 
-impl<'a> WithValue<'a> {
-    /// `context` is the call of the host function that calls the functions. Without `calls` (while the script's init runs)
-    /// each call begins with an empty memory.
+impl<'a> Caller<'a> {
+    /// `context` is the call of the host function. Without `calls` (while the script's init runs) each call begins with an
+    /// empty memory.
     #[must_use]
-    pub fn new(calls: Option<Rc<Calls>>, context: &'a NativeCallContext<'a>, value: Dynamic) -> Self {
-        Self { calls, context, value, state: None }
+    pub fn new(calls: Option<Rc<Calls>>, context: &'a NativeCallContext<'a>) -> Self {
+        Self { calls, context, state: None }
     }
 
-    /// The value.
-    pub fn value(&self) -> &Dynamic {
-        &self.value
-    }
-
-    /// Calls a function with the value.
+    /// Calls a function.
     ///
     /// # Errors
     /// What it threw.
-    pub fn call(&mut self, function: &FnPtr) -> Result<Dynamic, Box<EvalAltResult>> {
-        let own = self.calls.as_deref().and_then(|calls| Some((calls, calls.closure(function, 1)?)));
+    pub fn call<const N: usize>(
+        &mut self,
+        function: &FnPtr,
+        arguments: [Dynamic; N],
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
+        let own = self.calls.as_deref().and_then(|calls| Some((calls, calls.closure(function, N)?)));
         let Some((calls, own)) = own else {
-            return function.call_raw(self.context, None, [self.value.clone()]);
+            return function.call_raw(self.context, None, arguments);
         };
         let engine = self.context.engine();
         // Whatever ends the call otherwise than by returning leaves the state in nobody's hands.
         let mut state = self.state.take().unwrap_or_else(|| calls.state(engine, self.context.call_level()));
-        let value = state.run(engine, &own, [self.value.clone()]).map_err(|error| self.told(function, error))?;
+        let arguments = function.curry().iter().cloned().chain(arguments);
+        let value = state.run(engine, &own, arguments).map_err(|error| self.told(function, error))?;
         self.state = Some(state);
         Ok(value)
     }
@@ -242,7 +249,7 @@ pub fn in_call(function: &FnPtr, source: &str, error: Box<EvalAltResult>, positi
     EvalAltResult::ErrorInFunctionCall(function.fn_name().to_owned(), source.to_owned(), error, position).into()
 }
 
-impl Drop for WithValue<'_> {
+impl Drop for Caller<'_> {
     fn drop(&mut self) {
         if let (Some(state), Some(calls)) = (self.state.take(), &self.calls) {
             calls.put_back(state);

@@ -8,6 +8,7 @@ pub mod curves;
 pub mod diagnosis;
 pub mod engine;
 pub mod error;
+pub mod fixed;
 pub mod host;
 pub mod json_path;
 pub mod json_query;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::harness::Loadr;
+use crate::server::Server;
 
 fn path(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name).display().to_string()
@@ -35,7 +36,7 @@ fn the_main_journey_with_a_thousand_users_in_short() {
 
 #[test]
 fn the_demo_gives_way_to_a_target_that_was_named() {
-    let server = crate::server::Server::ok("mine");
+    let server = Server::ok("mine");
     let script = "fn journey() { print(http::get(env(\"BASE_URL\")).body); }";
     let ran = Loadr::script(script).flags("--demo").var("BASE_URL", server.base()).run().expect(0);
     assert_eq!(ran.prints(), ["mine"]);
@@ -53,4 +54,47 @@ fn each_journey_runs_through_the_binary() {
         assert_eq!(ran.rate("http_req_failed").0, 0, "{name}\n{ran}");
         assert!(ran.report().errors.is_empty(), "{name}\n{ran}");
     }
+}
+
+/// Maps of constants are taken apart once; whatever they are for has to come out the same each time.
+#[test]
+fn maps_of_constants_mean_the_same_each_time() {
+    let script = r#"
+        const BASE = env("BASE");
+        const options = #{ vus: 2, iterations: 6 };
+        fn journey() {
+            for turn in 0..2 {
+                let res = http::get(BASE, #{ name: "named", tags: #{ kind: "plain" } });
+                check(res, #{ "is 200": |r| r.status == 200, "always": true }, #{ of: "named" });
+                let other = http::post(BASE, #{ a: 1 }, #{ headers: #{ "X-Turn": "yes" }, expected: 200 });
+                if !check(other, #{ "echoes": |r| r.body == "fine" }) { fail("no"); }
+                group("inner", || {
+                    // What a closure has captured comes before its parameters.
+                    check(turn, #{ "is small": |n| n < 2, "is the same": |n| n == turn });
+                    try { http::get(BASE, #{ headers: #{ "bad name": "x" } }); } catch (error) { print(error); }
+                    try { http::get(BASE, #{ headers: #{ "bad name": "x" } }); } catch (error) { print(error); }
+                });
+            }
+        }
+    "#;
+    let server = Server::ok("fine");
+    let ran = Loadr::script(script).var("BASE", format!("{}/path", server.base())).flags("--threads 1").run().expect(0);
+    let count = |method: &str, name: &str| ran.request(method, name).count;
+    assert_eq!((count("GET", "named"), count("POST", &format!("{}/path", server.base()))), (12, 12), "{ran}");
+    for (check, passes) in [("is 200", 12), ("always", 12), ("echoes", 12), ("is small", 12), ("is the same", 12)] {
+        assert_eq!((ran.check(check).passes, ran.check(check).fails), (passes, 0), "{check}");
+    }
+    assert_eq!(server.requests().iter().filter(|request| request.header("X-Turn") == Some("yes")).count(), 12);
+    assert_eq!(ran.prints(), ["`bad name` can't be the name of a header"; 24]);
+}
+
+/// A script may have a function of the name of one that takes such maps.
+#[test]
+fn a_function_of_the_scripts_own_gets_maps_as_they_are() {
+    let script = r#"
+        fn check(value, map) { print(`own check ${value} ${map.held}`); }
+        fn journey() { check(1, #{ held: true }); }
+    "#;
+    let ran = Loadr::script(script).flags("--allow-failure").run().expect(0);
+    assert_eq!(ran.prints(), ["own check 1 true"]);
 }

@@ -1,8 +1,9 @@
 //! A server whose delays follow a known distribution and which keeps its own record of each, and a run against it: what
 //! the test of known latencies and the bench of the same name share.
 //!
-//! The record begins when a request has been read and ends just before its answer is written. So each of loadr's
-//! durations is at least the server's of the same request, whatever the machine does meanwhile.
+//! The record begins when a request has arrived, as the kernel saw it (elsewhere than on Linux: when it is read), and ends
+//! just before its answer is written. So each of loadr's durations is at least the server's of the same request, whatever the
+//! machine does meanwhile.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use loadr::engine::{Control, Timer};
 use loadr::plan::{Layer, Source};
 use loadr::report::{MetricSummary, Report, TrendStats};
 use loadr::session::{Session, SessionSpec};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
@@ -182,16 +183,17 @@ async fn serve(
     number: u64,
 ) {
     let _ = stream.set_nodelay(true);
+    let stamped = arrival::stamp(&stream);
     let mut head = Vec::with_capacity(1_024);
     loop {
         head.clear();
+        let mut begun = Instant::now();
         while !head.ends_with(b"\r\n\r\n") {
-            match stream.read_buf(&mut head).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
+            match arrival::read(&mut stream, stamped, &mut head).await {
+                Ok((0, _)) | Err(_) => return,
+                Ok((_, at)) => begun = at,
             }
         }
-        let begun = Instant::now();
         let delay = delays.draw(&mut random);
         if !delay.is_zero() {
             match &clock {
@@ -204,6 +206,57 @@ async fn serve(
         if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.is_err() {
             return;
         }
+    }
+}
+
+/// Reading with the time at which the bytes came.
+mod arrival {
+    use std::io;
+    use std::time::Instant;
+
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpStream;
+
+    /// Asks for times; whether there will be any.
+    pub fn stamp(stream: &TcpStream) -> bool {
+        #[cfg(target_os = "linux")]
+        return nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::ReceiveTimestampns, &true).is_ok();
+        #[cfg(not(target_os = "linux"))]
+        return false;
+    }
+
+    /// Reads once: how much, and when it came.
+    pub async fn read(stream: &mut TcpStream, stamped: bool, head: &mut Vec<u8>) -> io::Result<(usize, Instant)> {
+        #[cfg(target_os = "linux")]
+        if stamped {
+            stream.readable().await?;
+            match stream.try_io(tokio::io::Interest::READABLE, || receive(stream, head)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+        let count = stream.read_buf(head).await?;
+        Ok((count, Instant::now()))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn receive(stream: &TcpStream, head: &mut Vec<u8>) -> io::Result<(usize, Instant)> {
+        use std::os::fd::AsRawFd as _;
+        use std::time::{Duration, SystemTime};
+
+        use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
+        let (mut bytes, mut control) = ([0; 1_024], nix::cmsg_space!(nix::sys::time::TimeSpec));
+        let mut spaces = [io::IoSliceMut::new(&mut bytes)];
+        let message = recvmsg::<()>(stream.as_raw_fd(), &mut spaces, Some(&mut control), MsgFlags::empty())?;
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is set");
+        let age = message.cmsgs()?.find_map(|control| match control {
+            ControlMessageOwned::ScmTimestampns(at) => Some(wall.saturating_sub(Duration::from(at))),
+            _ => None,
+        });
+        let (count, age) = (message.bytes, age.unwrap_or_default());
+        head.extend_from_slice(&bytes[..count]);
+        Ok((count, Instant::now() - age))
     }
 }
 

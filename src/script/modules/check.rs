@@ -10,9 +10,10 @@ use super::http::Response;
 use super::{FunctionDoc, HostModule, define, define_for};
 use crate::metric::builtin;
 use crate::script::bridge::guard::{self, Trip};
-use crate::script::calls::WithValue;
+use crate::script::calls::Caller;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
+use crate::script::fixed::FixedMap;
 use crate::script::series::micros;
 use crate::trace::Step;
 
@@ -81,8 +82,15 @@ fn register(engine: &mut Engine, context: &HostContext) {
     let of_map = |host: HostContext| {
         move |call: NativeCallContext, value: Dynamic, conditions: Map| check(&host, &call, value, &conditions, 0)
     };
+    let of_fixed = |host: HostContext| {
+        move |call: NativeCallContext, value: Dynamic, conditions: FixedMap| {
+            check(&host, &call, value, conditions.map(), 0)
+        }
+    };
     define(&mut module, "check", of_map(context.clone()));
     define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
+    define(&mut module, "check", of_fixed(context.clone()));
+    define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<FixedMap>()], of_fixed(context.clone()));
     let decided = |host: HostContext| {
         move |value: Dynamic, name: ImmutableString, held: bool| {
             count(&host, &name, held, 0);
@@ -141,15 +149,15 @@ fn check(
     tags: u32,
 ) -> Result<bool, Box<EvalAltResult>> {
     let mut all = true;
-    let mut with_value = WithValue::new(host.calls(), call, value);
+    let mut caller = Caller::new(host.calls(), call);
     for (name, condition) in conditions {
         let mut compared = Vec::new();
         let held = match condition.read_lock::<FnPtr>() {
             Some(function) => {
                 let called = match host.tracer() {
-                    None => with_value.call(&function),
+                    None => caller.call(&function, [value.clone()]),
                     Some(tracer) => {
-                        let judged = tracer.judge(call, name, &function, with_value.value());
+                        let judged = tracer.judge(call, name, &function, &value);
                         compared = judged.1;
                         judged.0
                     }
@@ -233,7 +241,7 @@ fn group(
     }
     let started = Instant::now();
     let mut open = OpenGroup { host, vu: &vu, outer, started, threw: true };
-    let value = body.call_raw(call, None, [])?;
+    let value = Caller::new(host.calls(), call).call(body, [])?;
     open.threw = false;
     drop(open);
     let series = series.borrow_mut().value(recorder, builtin::GROUP_DURATION, vu.scenario.index, id, 0);

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use rhai::{
-    Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, RhaiNativeFunc,
-    Variant,
+    Dynamic, Engine, EvalAltResult, FnCallExpr, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc,
+    RhaiNativeFunc, Variant,
 };
 
 use super::context::HostContext;
@@ -147,6 +147,18 @@ pub fn define_for<A: 'static, const N: usize, const X: bool, R, const F: bool, F
     FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
 {
     FuncRegistration::new(name).set_into_module_raw(module, types, placed(function));
+}
+
+/// Which argument of a call may be a [`FixedMap`](super::fixed::FixedMap); none where the function takes none.
+#[must_use]
+pub fn fixed_argument(call: &FnCallExpr) -> Option<usize> {
+    let last = call.args.len().checked_sub(1)?;
+    let takes = match &*call.namespace.path {
+        [] => call.name == "check" && last == 1,
+        [module] if module.name == "http" => http::params_of(&call.name) == Some(last),
+        _ => false,
+    };
+    takes.then_some(last)
 }
 
 /// Puts a module under its name. Rhai does not ask the host for help with calls into a namespace that fit no function

@@ -57,6 +57,7 @@ use response::RequestEcho;
 pub use response::{Headers, Phases, Response};
 pub use stream::{EventStream, STREAM_PARAMS, StreamEvent, VuStreams};
 pub use stream_docs::MODULE as STREAMS;
+pub use verbs::params_of;
 
 /// The module.
 pub const MODULE: HostModule =
@@ -115,7 +116,7 @@ fn send(
     method: Method,
     url: &str,
     body: Dynamic,
-    params: Option<Map>,
+    params: Dynamic,
 ) -> ScriptResult<Response> {
     let prepared = prepare(host, client, method, url, body, params)?;
     let throw = prepared.throw;
@@ -272,7 +273,7 @@ fn batch_map(host: &HostContext, client: Option<&HttpClient>, requests: Map) -> 
 
 fn batch_item(host: &HostContext, client: Option<&HttpClient>, item: Dynamic) -> ScriptResult<Prepared> {
     if let Some(url) = item.read_lock::<ImmutableString>() {
-        return prepare(host, client, Method::GET, &url, Dynamic::UNIT, None);
+        return prepare(host, client, Method::GET, &url, Dynamic::UNIT, Dynamic::UNIT);
     }
     let (method, url, body, params) = if let Some(array) = item.read_lock::<Array>() {
         let at = |index: usize| array.get(index).cloned().unwrap_or(Dynamic::UNIT);
@@ -288,13 +289,9 @@ fn batch_item(host: &HostContext, client: Option<&HttpClient>, item: Dynamic) ->
             "each request of a batch is a URL, `[method, url, body, params]`, or `#{ method, url, body, params }`",
         ));
     };
-    let params = if params.is_unit() {
-        None
-    } else {
-        Some(params.try_cast_result::<Map>().map_err(|found| {
-            host_error(format!("the parameters of a request must be a map, this is {}", found.type_name()))
-        })?)
-    };
+    if !params.is_unit() && !params.is_map() {
+        return Err(host_error(format!("the parameters of a request must be a map, this is {}", params.type_name())));
+    }
     prepare(host, client, verb(&method)?, &url, body, params)
 }
 

@@ -194,7 +194,7 @@ fn request(
             },
         ),
     };
-    send(host, client, method, url.as_str(), body, Some(params))
+    send(host, client, method, url.as_str(), body, params.into())
 }
 
 fn body(kind: BodyKind) -> Dynamic {
@@ -241,5 +241,5 @@ fn follow(host: &HostContext, selectors: &Selectors, response: &Response, option
         resolved(&base_of(response, &page, selectors)?, href.trim(), "the link")
     })?;
     let params = with_referer(map(&mut settings, "params"), response, &url);
-    send(host, response.client(), ::http::Method::GET, url.as_str(), Dynamic::UNIT, Some(params))
+    send(host, response.client(), ::http::Method::GET, url.as_str(), Dynamic::UNIT, params.into())
 }

@@ -24,6 +24,7 @@ use crate::plan::{HttpOptions, HttpVersion};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
+use crate::script::fixed::{FixedMap, Labels};
 use crate::script::json_value;
 use crate::script::modules::check::tag_set;
 use crate::units;
@@ -125,7 +126,8 @@ impl Prepared {
     }
 }
 
-/// Builds a request, of a client of the script's or, where there is none, of the global functions.
+/// Builds a request, of a client of the script's or, where there is none, of the global functions. Its parameters are a
+/// map, or a [`FixedMap`], or nothing.
 ///
 /// # Errors
 /// When the URL, the body or a parameter is not what it must be.
@@ -135,7 +137,7 @@ pub fn prepare(
     method: Method,
     url: &str,
     body: Dynamic,
-    params: Option<Map>,
+    params: Dynamic,
 ) -> ScriptResult<Prepared> {
     let mut prepared = match client {
         None => plain(host, method, url)?,
@@ -149,7 +151,9 @@ pub fn prepare(
             prepared.request.headers.insert(CONTENT_TYPE, content_type);
         }
     }
-    if let Some(params) = params {
+    if let Some(fixed) = params.read_lock::<FixedMap>() {
+        apply_fixed(host, &fixed, &mut prepared)?;
+    } else if let Some(params) = params.try_cast::<Map>() {
         apply(host, client, params, &mut prepared)?;
     }
     // Last, for it comes on top of a type and an encoding that the headers give.
@@ -193,6 +197,22 @@ pub const PARAMS: &[&str] = &[
     "digest",
     "unix_socket",
 ];
+
+/// Applies parameters that are the same each time to a request of the global functions.
+fn apply_fixed(host: &HostContext, fixed: &FixedMap, prepared: &mut Prepared) -> ScriptResult<()> {
+    if let Some(Labels { name, named, tags }) = fixed.labels() {
+        (prepared.tags, prepared.named) = (tags, named);
+        if named {
+            prepared.name = name;
+        }
+        return Ok(());
+    }
+    apply(host, None, fixed.map().clone(), prepared)?;
+    if fixed.map().keys().all(|key| matches!(key.as_str(), "name" | "tags")) {
+        fixed.note(Labels { name: prepared.name, named: prepared.named, tags: prepared.tags });
+    }
+    Ok(())
+}
 
 /// Applies parameters to a request: over what its client says, where it has one.
 pub(super) fn apply(

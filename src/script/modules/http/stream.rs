@@ -146,7 +146,7 @@ fn open(
     format: Option<Format>,
 ) -> ScriptResult<EventStream> {
     let (mut options, idle) = take_options(&mut params, format)?;
-    let mut prepared = prepare(host, client, method, url, body, Some(params))?;
+    let mut prepared = prepare(host, client, method, url, body, params.into())?;
     if options.format == Some(Format::Events) && !prepared.request.headers.contains_key(ACCEPT) {
         prepared.request.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     }

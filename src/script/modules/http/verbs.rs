@@ -8,6 +8,7 @@ use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
 use super::client::HttpClient;
 use super::{HttpBody, batch_array, batch_map, define, define_for, send, verb};
 use crate::script::context::HostContext;
+use crate::script::fixed::FixedMap;
 
 /// Verbs without a body.
 const ASKING: [(&str, Method); 3] = [("get", Method::GET), ("head", Method::HEAD), ("options", Method::OPTIONS)];
@@ -27,45 +28,62 @@ pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostC
     methods(engine, context);
 }
 
+/// Which argument of a verb of the module, by name, has its parameters.
+#[must_use]
+pub fn params_of(name: &str) -> Option<usize> {
+    let is = |(known, _): &(&str, Method)| *known == name;
+    if ASKING.iter().any(is) { Some(1) } else { SENDING.iter().any(is).then_some(2) }
+}
+
 fn functions(module: &mut Module, context: &HostContext) {
+    let (text, map) = (TypeId::of::<ImmutableString>(), TypeId::of::<Map>());
+    let params_types = [map, TypeId::of::<FixedMap>()];
     for (name, method) in ASKING {
         let (host, verb) = (context.clone(), method.clone());
-        define(module, name, move |url: ImmutableString| send(&host, None, verb.clone(), &url, Dynamic::UNIT, None));
-        let host = context.clone();
-        define(module, name, move |url: ImmutableString, params: Map| {
-            send(&host, None, method.clone(), &url, Dynamic::UNIT, Some(params))
+        define(module, name, move |url: ImmutableString| {
+            send(&host, None, verb.clone(), &url, Dynamic::UNIT, Dynamic::UNIT)
         });
+        let with_params = |host: HostContext, verb: Method| {
+            move |url: ImmutableString, params: Dynamic| send(&host, None, verb.clone(), &url, Dynamic::UNIT, params)
+        };
+        for params in params_types {
+            define_for(module, name, &[text, params], with_params(context.clone(), method.clone()));
+        }
     }
     for (name, method) in SENDING {
         let (host, verb) = (context.clone(), method.clone());
-        define(module, name, move |url: ImmutableString| send(&host, None, verb.clone(), &url, Dynamic::UNIT, None));
+        define(module, name, move |url: ImmutableString| {
+            send(&host, None, verb.clone(), &url, Dynamic::UNIT, Dynamic::UNIT)
+        });
         let plain = |host: HostContext, verb: Method| {
-            move |url: ImmutableString, body: Dynamic| send(&host, None, verb.clone(), &url, body, None)
+            move |url: ImmutableString, body: Dynamic| send(&host, None, verb.clone(), &url, body, Dynamic::UNIT)
         };
         let with_params = |host: HostContext, verb: Method| {
-            move |url: ImmutableString, body: Dynamic, params: Map| {
-                send(&host, None, verb.clone(), &url, body, Some(params))
+            move |url: ImmutableString, body: Dynamic, params: Dynamic| {
+                send(&host, None, verb.clone(), &url, body, params)
             }
         };
         define(module, name, plain(context.clone(), method.clone()));
-        define(module, name, with_params(context.clone(), method.clone()));
-        let (text, map) = (TypeId::of::<ImmutableString>(), TypeId::of::<Map>());
         for body in [text, map, TypeId::of::<HttpBody>()] {
             define_for(module, name, &[text, body], plain(context.clone(), method.clone()));
-            define_for(module, name, &[text, body, map], with_params(context.clone(), method.clone()));
+        }
+        for body in [text, map, TypeId::of::<HttpBody>(), TypeId::of::<Dynamic>()] {
+            for params in params_types {
+                define_for(module, name, &[text, body, params], with_params(context.clone(), method.clone()));
+            }
         }
     }
     let host = context.clone();
     define(module, "request", move |method: ImmutableString, url: ImmutableString| {
-        send(&host, None, verb(&method)?, &url, Dynamic::UNIT, None)
+        send(&host, None, verb(&method)?, &url, Dynamic::UNIT, Dynamic::UNIT)
     });
     let host = context.clone();
     define(module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
-        send(&host, None, verb(&method)?, &url, body, None)
+        send(&host, None, verb(&method)?, &url, body, Dynamic::UNIT)
     });
     let host = context.clone();
     define(module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
-        send(&host, None, verb(&method)?, &url, body, Some(params))
+        send(&host, None, verb(&method)?, &url, body, params.into())
     });
     let host = context.clone();
     define(module, "batch", move |requests: Array| batch_array(&host, None, requests));
@@ -79,43 +97,43 @@ fn methods(engine: &mut Engine, context: &HostContext) {
     for (name, method) in ASKING {
         let (host, verb) = (context.clone(), method.clone());
         engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString| {
-            send(&host, Some(client), verb.clone(), &url, Dynamic::UNIT, None)
+            send(&host, Some(client), verb.clone(), &url, Dynamic::UNIT, Dynamic::UNIT)
         });
         let host = context.clone();
         engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString, params: Map| {
-            send(&host, Some(client), method.clone(), &url, Dynamic::UNIT, Some(params))
+            send(&host, Some(client), method.clone(), &url, Dynamic::UNIT, params.into())
         });
     }
     for (name, method) in SENDING {
         let (host, verb) = (context.clone(), method.clone());
         engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString| {
-            send(&host, Some(client), verb.clone(), &url, Dynamic::UNIT, None)
+            send(&host, Some(client), verb.clone(), &url, Dynamic::UNIT, Dynamic::UNIT)
         });
         let (host, verb) = (context.clone(), method.clone());
         engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString, body: Dynamic| {
-            send(&host, Some(client), verb.clone(), &url, body, None)
+            send(&host, Some(client), verb.clone(), &url, body, Dynamic::UNIT)
         });
         let host = context.clone();
         engine.register_fn(name, move |client: &mut HttpClient, url: ImmutableString, body: Dynamic, params: Map| {
-            send(&host, Some(client), method.clone(), &url, body, Some(params))
+            send(&host, Some(client), method.clone(), &url, body, params.into())
         });
     }
     let host = context.clone();
     engine.register_fn("request", move |client: &mut HttpClient, method: ImmutableString, url: ImmutableString| {
-        send(&host, Some(client), verb(&method)?, &url, Dynamic::UNIT, None)
+        send(&host, Some(client), verb(&method)?, &url, Dynamic::UNIT, Dynamic::UNIT)
     });
     let host = context.clone();
     engine.register_fn(
         "request",
         move |client: &mut HttpClient, method: ImmutableString, url: ImmutableString, body: Dynamic| {
-            send(&host, Some(client), verb(&method)?, &url, body, None)
+            send(&host, Some(client), verb(&method)?, &url, body, Dynamic::UNIT)
         },
     );
     let host = context.clone();
     engine.register_fn(
         "request",
         move |client: &mut HttpClient, method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
-            send(&host, Some(client), verb(&method)?, &url, body, Some(params))
+            send(&host, Some(client), verb(&method)?, &url, body, params.into())
         },
     );
     let host = context.clone();
