@@ -468,7 +468,8 @@ fn shadows(known: &Cookie, name: &str, domain: &str, path: &str) -> bool {
 fn host_of(url: &Url) -> Option<(Cow<'_, str>, bool)> {
     Some(match url.host()? {
         Host::Domain(name) => (Cow::Borrowed(name), false),
-        Host::Ipv4(address) => (Cow::Owned(address.to_string()), true),
+        // A URL has it as it is written.
+        Host::Ipv4(_) => (Cow::Borrowed(url.host_str()?), true),
         Host::Ipv6(address) => (Cow::Owned(address.to_string()), true),
     })
 }
