@@ -35,6 +35,8 @@ pub(super) struct Meter {
     last_read: Cell<Option<Instant>>,
     /// When the last bytes came that were taken from the socket.
     arrived: Cell<Option<Instant>>,
+    /// Whether it is read as slowly as over a slow line: then bytes come when they are read.
+    slow: Cell<bool>,
     error: Cell<Option<SocketError>>,
 }
 
@@ -146,8 +148,8 @@ impl Meter {
     /// Bytes of what is spoken were read: they are as old as what was last taken from the socket.
     fn read(&self) {
         // What seems to have come before anything was sent was stamped by a clock that has been set since.
-        let plausible = self.arrived.get().filter(|&at| self.first_write.get().is_none_or(|sent| sent <= at));
-        let at = plausible.unwrap_or_else(Instant::now);
+        let plausible = |&at: &Instant| !self.slow.get() && self.first_write.get().is_none_or(|sent| sent <= at);
+        let at = self.arrived.get().filter(plausible).unwrap_or_else(Instant::now);
         if self.first_read.get().is_none() {
             self.first_read.set(Some(at));
         }
@@ -263,10 +265,12 @@ pub(super) enum Wire {
 impl Wire {
     /// Makes the socket's buffers small, so that the other side sees how slow this one is: a tenth of a second's worth.
     pub(super) fn narrow(&self, bandwidth: Bandwidth) {
-        let stream = match self {
-            Self::Plain(socket) => &socket.stream,
-            Self::Tls { stream, .. } => &stream.get_ref().0.stream,
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            Self::Tls { stream, .. } => stream.get_ref().0,
         };
+        let Socket { stream, meter } = socket;
+        meter.slow.set(bandwidth.down.is_some());
         let bytes = |rate: u64| usize::try_from(rate / 10).unwrap_or(usize::MAX).clamp(4 * 1024, 256 * 1024);
         let socket = match stream {
             Stream::Tcp(tcp) => socket2::SockRef::from(tcp),

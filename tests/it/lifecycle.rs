@@ -170,7 +170,7 @@ fn memory_goes_back_after_a_ramp_down() {
         r#"
         const options = #{ allow_failure: true, scenarios: #{ ramp: #{
             executor: "ramping-vus", start_vus: 0, graceful_ramp_down: 1.s,
-            stages: [#{ duration: 3.s, target: 3000 }, #{ duration: 3.s, target: 0 }, #{ duration: 5.s, target: 0 }],
+            stages: [#{ duration: 3.s, target: 3000 }, #{ duration: 1.s, target: 3000 }, #{ duration: 2.s, target: 0 }, #{ duration: 5.s, target: 0 }],
         } } };
         const started = metrics::counter("started");
         const stopped = metrics::counter("stopped");
