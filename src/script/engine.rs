@@ -10,7 +10,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rhai::packages::{Package, StandardPackage};
-use rhai::{AST, Caches, Dynamic, Engine, EvalAltResult, ImmutableString, Module, OptimizationLevel, Scope};
+use rhai::{
+    AST, Caches, Dynamic, Engine, EvalAltResult, FuncRegistration, INT, ImmutableString, Module, OptimizationLevel,
+    Scope,
+};
 use rustc_hash::FxHashMap;
 
 use super::bridge::guard::{self, Budget};
@@ -385,6 +388,9 @@ fn explain(
 fn standard_library() -> Rc<Module> {
     let mut module = (*StandardPackage::new().as_shared_module()).clone();
     module.register_lazy_functions();
+    // Rhai's own takes whatever it is for the name of a type first.
+    FuncRegistration::new("to_string")
+        .set_into_module(&mut module, |number: INT| ImmutableString::from(number.to_string()));
     module.build_index();
     module.into()
 }

@@ -102,7 +102,7 @@ const TYPES: [(&str, fn(&Dynamic) -> bool); 10] = [
 
 fn is_one_of(value: &Dynamic, types: &str) -> HostResult<bool> {
     let mut fits = false;
-    for wanted in types.split(" or ") {
+    for wanted in types.split(' ').filter(|word| *word != "or") {
         let Some((_, is)) = TYPES.iter().find(|(name, _)| *name == wanted) else {
             let known: Vec<_> = TYPES.iter().map(|(name, _)| *name).collect();
             return Err(host_error(format!("`args` knows no type `{wanted}`: there are {}", known.join(", "))));
