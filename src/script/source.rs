@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::context::HostContext;
 use super::error::{CLOSURE_PREFIX, ClosureFiles, Sources, host_error};
+use super::modules::twins;
 use super::rename::Renames;
 use crate::units;
 
@@ -131,6 +132,11 @@ impl ModuleResolver for SharedResolver {
         let compiled = resolver.renames.isolate(engine, &text, number);
         let mut ast = compiled.map_err(|error| inside(Box::new(EvalAltResult::ErrorParsing(*error.0, error.1))))?;
         ast.set_source(name.as_str());
+        // A rehearsal tells what a library does, step by step.
+        let has_twins = resolver.context.tracer().is_none();
+        if has_twins {
+            twins::make_room(path, &mut ast);
+        }
         resolver.closures.insert(ast.iter_functions().map(|function| function.name), &name);
         resolver.loading.borrow_mut().push(name.clone());
         let module = match resolver.context.tracer() {
@@ -143,6 +149,9 @@ impl ModuleResolver for SharedResolver {
         };
         resolver.loading.borrow_mut().pop();
         let mut module = module.map_err(inside)?;
+        if has_twins {
+            twins::register(path, &mut module, &resolver.context);
+        }
         share_closures(&mut module);
         let module: Rc<Module> = module.into();
         resolver.loaded.borrow_mut().insert(name, module.clone());

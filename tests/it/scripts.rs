@@ -19,6 +19,7 @@ use loadr::metric::store::Store;
 use loadr::metric::threshold::Threshold;
 use loadr::plan::{self, Layer, ScriptFacts, Source, ThresholdOption};
 use loadr::script::host::{Script, ScriptSpec};
+use loadr::trace::{Step, Tracing};
 use loadr::vu::{Cancel, Outcome, Seat, Start, VuFactory, VuHost, WorkerSeat};
 
 /// The journeys that have a test below.
@@ -45,6 +46,10 @@ struct Ran {
 
 /// Runs every scenario of a script, `iterations` for each of a few virtual users.
 fn run_file(path: &Path, iterations: u64) -> Ran {
+    run_traced(path, iterations, None)
+}
+
+fn run_traced(path: &Path, iterations: u64, tracing: Option<Tracing>) -> Ran {
     let server = Server::start(DemoConfig { threads: 1, ..DemoConfig::default() }).unwrap();
     let log = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&log);
@@ -68,6 +73,10 @@ fn run_file(path: &Path, iterations: u64) -> Ran {
     let recorder = Recorder::new(script.catalogue.clone(), SourceId(0), SeriesLimits { per_metric: 1000 });
     let seat = WorkerSeat { worker: 0, workers: 1, epoch: Instant::now(), hard_stop: Arc::new(AtomicBool::new(false)) };
     let factory = script.into_factory(&plan, 1 << 40);
+    let factory = match tracing {
+        Some(tracing) => factory.traced(tracing),
+        None => factory,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcomes = tokio::task::LocalSet::new().block_on(&runtime, async {
         let host = factory.host(seat, recorder.clone()).unwrap_or_else(|error| panic!("{error}"));
@@ -187,6 +196,86 @@ const STDLIB: &str = r#"
         think::reading(0);
     }
 "#;
+
+/// Calls each function that has a twin in Rust, with what it takes and with what it can't use, and prints what it gives and
+/// which random number comes next.
+const TWINS: &str = r#"
+import "std/checks" as checks;
+import "std/think" as think;
+const BASE = env("BASE_URL");
+fn tell(what, f) {
+    let said = try_call(f);
+    print(`${what}: ${said}, then ${random::int(1, 1000000)}`);
+}
+fn try_call(f) {
+    let said = "";
+    try { said = f.call(); } catch (error) { said = `error ${error}`; }
+    said
+}
+fn journey() {
+    let res = http::get(`${BASE}/products`);
+    let none = http::get(`${BASE}/status/404`);
+    for (given, index) in [res, none, (), "text", 200] {
+        tell(`ok ${index}`, || checks::ok(given));
+        for code in [200, 404, 200.0, "200", [200, 204], [204], [404.0, "x"], [], ()] {
+            tell(`status ${index} ${code}`, || checks::status(given, code));
+        }
+        for text in ["Products", "", "é", 3, ()] {
+            tell(`contains ${index} ${text}`, || checks::contains(given, text));
+        }
+        if index > 1 { tell(`reading ${index}`, || think::reading(if given == 200 { 0 } else { given })); }
+    }
+    tell("words", || think::reading("<p>a few</p><style>no { }</style> words"));
+    for (first, index) in [1.ms, 0.ms, 2.ms, 1, 0.5, "1s", ()] {
+        tell(`exponential ${index}`, || think::exponential(first));
+        for (second, of) in [1.ms, 0.ms, 3.ms, 0.1, 0, -1, "x"] {
+            tell(`uniform ${index} ${of}`, || think::uniform(first, second));
+            tell(`normal ${index} ${of}`, || think::normal(first, second));
+            tell(`lognormal ${index} ${of}`, || think::lognormal(first, second));
+        }
+    }
+}
+"#;
+
+/// What a run does in Rust is what the library's text does, which a rehearsal runs.
+#[test]
+fn twins_do_what_the_text_of_the_library_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("twins.rhai");
+    std::fs::write(&path, TWINS).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&told);
+    let tracing = Tracing {
+        sink: Arc::new(move |event| {
+            if let Step::Logged { text, .. } = event.step {
+                sink.lock().unwrap().push(text);
+            }
+        }),
+        real_time: false,
+    };
+    let [by_twins, by_text] = [None, Some(tracing)].map(|tracing| {
+        let Ran { outcomes, snapshot, mut log, .. } = run_traced(&path, 2, tracing);
+        assert!(outcomes.iter().flatten().all(|outcome| *outcome == Outcome::Completed), "{:?}", snapshot.errors);
+        log.append(&mut told.lock().unwrap());
+        log.sort();
+        let mut checks: Vec<String> = snapshot
+            .new_series
+            .iter()
+            .filter(|series| series.metric == builtin::CHECKS)
+            .map(|series| {
+                let sink = snapshot.sinks.iter().find(|(id, _)| *id == series.id).map(|(_, sink)| sink);
+                format!("{:?} {sink:?}", series.tags)
+            })
+            .collect();
+        checks.sort();
+        (log, checks)
+    });
+    assert!(by_text.0.len() > 6 * 200, "{} lines", by_text.0.len());
+    for (twin, text) in by_twins.0.iter().zip(&by_text.0) {
+        assert_eq!(twin, text);
+    }
+    assert_eq!(by_twins, by_text);
+}
 
 #[test]
 fn the_standard_library_does_as_it_says() {

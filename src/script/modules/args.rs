@@ -112,7 +112,11 @@ fn is_one_of(value: &Dynamic, types: &str) -> HostResult<bool> {
     Ok(fits)
 }
 
-fn expect(value: Dynamic, types: &str, parameter: &str) -> HostResult<Dynamic> {
+/// The value, if it is of one of these types.
+///
+/// # Errors
+/// When it is of none, in the words of the caller of a library's function.
+pub fn expect(value: Dynamic, types: &str, parameter: &str) -> HostResult<Dynamic> {
     // What a closure has captured is shared; what it holds is meant.
     let value = value.flatten();
     if is_one_of(&value, types)? {

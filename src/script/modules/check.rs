@@ -91,18 +91,17 @@ fn register(engine: &mut Engine, context: &HostContext) {
     define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
     define(&mut module, "check", of_fixed(context.clone()));
     define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<FixedMap>()], of_fixed(context.clone()));
-    let decided = |host: HostContext| {
+    let of_held = |host: HostContext| {
         move |value: Dynamic, name: ImmutableString, held: bool| {
-            count(&host, &name, held, 0);
             if let Some(tracer) = host.tracer() {
                 tracer.decided(host.vu().id, &name, held, &value);
             }
-            held
+            decided(&host, &name, held)
         }
     };
     let types = [TypeId::of::<Response>(), TypeId::of::<ImmutableString>(), TypeId::of::<bool>()];
-    define(&mut module, "check", decided(context.clone()));
-    define_for(&mut module, "check", &types, decided(context.clone()));
+    define(&mut module, "check", of_held(context.clone()));
+    define_for(&mut module, "check", &types, of_held(context.clone()));
     engine.register_global_module(module.into());
     let host = context.clone();
     engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
@@ -189,6 +188,12 @@ fn check(
         }
     }
     Ok(all)
+}
+
+/// Counts one condition that is already decided; gives whether it held.
+pub fn decided(host: &HostContext, name: &str, held: bool) -> bool {
+    count(host, name, held, 0);
+    held
 }
 
 fn count(host: &HostContext, name: &str, held: bool, tags: u32) {

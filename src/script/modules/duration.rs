@@ -210,7 +210,11 @@ fn from_int(number: INT, unit: &str, nanos: u64) -> HostResult<Duration> {
 }
 
 /// A duration of so many seconds, when there is such a one.
-fn from_float(seconds: FLOAT) -> HostResult<Duration> {
+/// So many seconds.
+///
+/// # Errors
+/// When that is negative or too long.
+pub fn from_float(seconds: FLOAT) -> HostResult<Duration> {
     if seconds < 0.0 {
         return Err(host_error(format!("a duration of {seconds} s is negative, which durations cannot be")));
     }

@@ -36,6 +36,7 @@ pub mod regex;
 #[cfg(test)]
 mod tests;
 pub mod time;
+pub mod twins;
 pub mod url;
 pub mod vu;
 pub mod xml;

@@ -72,7 +72,11 @@ fn pause_seconds(host: &HostContext, call: &NativeCallContext, seconds: f64) -> 
     }
 }
 
-fn pause(
+/// Pauses the virtual user; in a rehearsal that skips pauses, for no time.
+///
+/// # Errors
+/// When it may not wait, or is being stopped.
+pub fn pause(
     host: &HostContext,
     call: &NativeCallContext,
     by: Pause,

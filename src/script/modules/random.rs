@@ -240,7 +240,11 @@ fn int(rng: &mut fastrand::Rng, min: INT, max: INT) -> HostResult<INT> {
     Ok(rng.i64(min..=max))
 }
 
-fn float(rng: &mut fastrand::Rng, min: &Dynamic, max: &Dynamic) -> HostResult<FLOAT> {
+/// `random::float`.
+///
+/// # Errors
+/// When the bounds are none.
+pub fn float(rng: &mut fastrand::Rng, min: &Dynamic, max: &Dynamic) -> HostResult<FLOAT> {
     let (min, max) = (number(min, "random::float", "min")?, number(max, "random::float", "max")?);
     if min > max {
         return Err(host_error(format!("`random::float`: `min` {min} is more than `max` {max}")));
@@ -365,17 +369,29 @@ fn spread(value: &Dynamic, function: &str, parameter: &str) -> HostResult<FLOAT>
     Ok(spread)
 }
 
-fn normal(rng: &mut fastrand::Rng, mean: &Dynamic, sd: &Dynamic) -> HostResult<FLOAT> {
+/// `random::normal`.
+///
+/// # Errors
+/// When a parameter is no number, or the deviation is negative.
+pub fn normal(rng: &mut fastrand::Rng, mean: &Dynamic, sd: &Dynamic) -> HostResult<FLOAT> {
     let (mean, sd) = (number(mean, "random::normal", "mean")?, spread(sd, "random::normal", "sd")?);
     Ok(mean + sd * standard_normal(rng))
 }
 
-fn exponential(rng: &mut fastrand::Rng, mean: &Dynamic) -> HostResult<FLOAT> {
+/// `random::exponential`.
+///
+/// # Errors
+/// When the mean is no number, or negative.
+pub fn exponential(rng: &mut fastrand::Rng, mean: &Dynamic) -> HostResult<FLOAT> {
     let mean = spread(mean, "random::exponential", "mean")?;
     Ok(mean * -(1.0 - rng.f64()).ln())
 }
 
-fn lognormal(rng: &mut fastrand::Rng, mu: &Dynamic, sigma: &Dynamic) -> HostResult<FLOAT> {
+/// `random::lognormal`.
+///
+/// # Errors
+/// When a parameter is no number, or `sigma` is negative.
+pub fn lognormal(rng: &mut fastrand::Rng, mu: &Dynamic, sigma: &Dynamic) -> HostResult<FLOAT> {
     let (mu, sigma) = (number(mu, "random::lognormal", "mu")?, spread(sigma, "random::lognormal", "sigma")?);
     Ok((mu + sigma * standard_normal(rng)).exp())
 }

@@ -96,6 +96,12 @@ impl Response {
         self.0.client.get()
     }
 
+    /// Whether its status is 200 to 399.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        (200..400).contains(&self.0.exchange.status)
+    }
+
     /// The exchange.
     #[must_use]
     pub fn exchange(&self) -> &Exchange {
@@ -291,7 +297,7 @@ pub fn register(engine: &mut Engine) {
         let status = ::http::StatusCode::from_u16(r.0.exchange.status).ok();
         ImmutableString::from(status.and_then(|status| status.canonical_reason()).unwrap_or_default())
     });
-    engine.register_get("ok", |r: &mut Response| (200..400).contains(&r.0.exchange.status));
+    engine.register_get("ok", |r: &mut Response| r.is_ok());
     engine.register_get("expected", |r: &mut Response| r.0.expected);
     engine.register_get("body", |r: &mut Response| r.text());
     engine.register_get("bytes", |r: &mut Response| -> Result<Blob, Box<EvalAltResult>> { Ok(r.body()?.to_vec()) });

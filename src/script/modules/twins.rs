@@ -1,0 +1,136 @@
+//! Functions of the standard library that journeys call all the time, in Rust.
+//!
+//! The text in `stdlib/` says what they do: people read it, `loadr watch` and `loadr docs` go by it, and a rehearsal runs it. A
+//! run takes these twins in their place, at a third of the cost. A test runs the text's own examples both ways.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use regex::Regex;
+use rhai::{AST, Array, Dynamic, EvalAltResult, INT, Module, NativeCallContext};
+
+use super::args::expect;
+use super::duration::DurationRange;
+use super::http::Response;
+use super::pause::pause;
+use super::{check, define, random};
+use crate::script::context::HostContext;
+use crate::trace::Pause;
+
+type Done<T> = Result<T, Box<EvalAltResult>>;
+
+/// The functions of each file that have a twin, with how many parameters each takes.
+const TABLE: &[(&str, &[(&str, usize)])] = &[
+    ("std/checks", &[("ok", 1), ("status", 2), ("contains", 2)]),
+    ("std/think", &[("uniform", 2), ("normal", 2), ("lognormal", 2), ("exponential", 1), ("reading", 1)]),
+];
+
+/// Takes those that have a twin out of a file. What the file calls itself it keeps, under names of its own.
+pub fn make_room(path: &str, ast: &mut AST) {
+    if let Some((_, twins)) = TABLE.iter().find(|(known, _)| *known == path) {
+        ast.retain_functions(|_, _, name, parameters| !twins.contains(&(name, parameters)));
+    }
+}
+
+/// Puts the twins in.
+pub fn register(path: &str, module: &mut Module, context: &HostContext) {
+    match path {
+        "std/checks" => checks(module, context),
+        "std/think" => think(module, context),
+        _ => {}
+    }
+}
+
+fn checks(module: &mut Module, context: &HostContext) {
+    let host = context.clone();
+    define(module, "ok", move |res: Dynamic| -> Done<bool> {
+        let res = response(res, "checks::ok: res")?;
+        Ok(check::decided(&host, "status is ok", res.is_ok()))
+    });
+    let host = context.clone();
+    define(module, "status", move |res: Dynamic, code: Dynamic| -> Done<bool> {
+        let status = INT::from(response(res, "checks::status: res")?.exchange().status);
+        if let Ok(code) = code.as_int() {
+            return Ok(check::decided(&host, &format!("status is {code}"), status == code));
+        }
+        let codes = expect(code, "int or array", "checks::status: code")?;
+        let name = format!("status is one of {codes}");
+        let is_it = |code: &Dynamic| code.as_int() == Ok(status) || code.as_float() == Ok(status as f64);
+        let is_one = codes.read_lock::<Array>().is_some_and(|codes| codes.iter().any(is_it));
+        Ok(check::decided(&host, &name, is_one))
+    });
+    let host = context.clone();
+    define(module, "contains", move |res: Dynamic, text: Dynamic| -> Done<bool> {
+        let res = response(res, "checks::contains: res")?;
+        let text = string(text, "checks::contains: text")?;
+        let held = res.text()?.contains(text.as_str());
+        Ok(check::decided(&host, &format!("body contains '{text}'"), held))
+    });
+}
+
+fn think(module: &mut Module, context: &HostContext) {
+    let host = context.clone();
+    define(module, "uniform", move |call: NativeCallContext, shortest: Dynamic, longest: Dynamic| -> Done<()> {
+        let shortest = duration(shortest, "think::uniform: shortest")?;
+        let range = DurationRange::new(shortest, duration(longest, "think::uniform: longest")?)?;
+        let drawn = range.pick(&mut host.vu().rng.borrow_mut());
+        pause(&host, &call, Pause::Think, drawn)
+    });
+    let host = context.clone();
+    define(module, "normal", move |call: NativeCallContext, mean: Dynamic, deviation: Dynamic| -> Done<()> {
+        let mean = duration(mean, "think::normal: mean")?.as_secs_f64();
+        let deviation = duration(deviation, "think::normal: deviation")?.as_secs_f64();
+        let seconds = random::normal(&mut host.vu().rng.borrow_mut(), &mean.into(), &deviation.into())?;
+        seconds_if_any(&host, &call, seconds)
+    });
+    let host = context.clone();
+    define(module, "lognormal", move |call: NativeCallContext, median: Dynamic, spread: Dynamic| -> Done<()> {
+        let median = duration(median, "think::lognormal: median")?.as_secs_f64();
+        let spread = expect(spread, "number", "think::lognormal: spread")?;
+        let times = random::lognormal(&mut host.vu().rng.borrow_mut(), &Dynamic::from(0.0), &spread)?;
+        seconds_if_any(&host, &call, median * times)
+    });
+    let host = context.clone();
+    define(module, "exponential", move |call: NativeCallContext, mean: Dynamic| -> Done<()> {
+        let mean = duration(mean, "think::exponential: mean")?.as_secs_f64();
+        let seconds = random::exponential(&mut host.vu().rng.borrow_mut(), &mean.into())?;
+        seconds_if_any(&host, &call, seconds)
+    });
+    let host = context.clone();
+    define(module, "reading", move |call: NativeCallContext, words: Dynamic| -> Done<()> {
+        let words = expect(words, "number or string or response", "think::reading: words")?;
+        let count = match words.as_float().or_else(|_| words.as_int().map(|count| count as f64)) {
+            Ok(count) => count,
+            Err(_) => match words.read_lock::<Response>() {
+                Some(response) => word_count(&response.text()?),
+                None => word_count(&string(words.clone(), "think::reading: words")?),
+            },
+        };
+        let a_minute = random::float(&mut host.vu().rng.borrow_mut(), &Dynamic::from(200.0), &Dynamic::from(300.0))?;
+        seconds_if_any(&host, &call, count * 60.0 / a_minute)
+    });
+}
+
+fn response(value: Dynamic, parameter: &str) -> Done<Response> {
+    expect(value, "response", parameter).map(Dynamic::cast)
+}
+
+fn duration(value: Dynamic, parameter: &str) -> Done<Duration> {
+    expect(value, "duration", parameter).map(Dynamic::cast)
+}
+
+fn string(value: Dynamic, parameter: &str) -> Done<rhai::ImmutableString> {
+    expect(value, "string", parameter).map(Dynamic::cast)
+}
+
+fn seconds_if_any(host: &HostContext, call: &NativeCallContext, seconds: f64) -> Done<()> {
+    if seconds > 0.0 { pause(host, call, Pause::Sleep, super::duration::from_float(seconds)?) } else { Ok(()) }
+}
+
+/// How many words a text has between its tags: the patterns are those of `think::word_count`.
+fn word_count(text: &str) -> f64 {
+    static TAGS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?is)<(script|style)\b.*?</(script|style)>|<!--.*?-->|<[^>]*>").expect("a pattern")
+    });
+    TAGS.replace_all(text, " ").split(|c: char| c.is_whitespace()).filter(|word| !word.is_empty()).count() as f64
+}
