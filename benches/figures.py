@@ -14,6 +14,7 @@
     python3 benches/figures.py watch          loadr watch: from a save to the first line, and to the first request's, 50 saves
     python3 benches/figures.py uploads        memory while 100 virtual users upload 1 GB each
     python3 benches/figures.py demo           what the demo server costs beside what loadr costs, journey by journey
+    python3 benches/figures.py share          what loadr's user CPU goes to in the shop: script, metrics, client (needs perf)
     python3 benches/figures.py all
 
 Needs nginx for throughput, memory and growth: the target that costs least. All traffic stays on 127.0.0.1. The machine
@@ -485,8 +486,56 @@ def demo(directory):
             print(f"demo: {script}: loadr {own:.1f} us/request, demo server {other:.1f}: {own / other:.1f} times")
 
 
+# Whose work a function does, by its name: the first that fits. What a host function does (a request, a page, JSON) is not
+# the script's, the way to it is.
+ROOMS = [
+    ("metrics", re.compile(r"loadr::metric|loadr::script::series")),
+    ("script", re.compile(r"loadr::script::modules::(placed|args|argument|check)|rhai|corosensei")),
+    ("host functions", re.compile(r"loadr::script::(modules|json|lazy_json|names|worker_cache)|html5gum|url::")),
+    ("script", re.compile(r"loadr::script")),
+    ("client", re.compile(r"loadr::net|httparse")),
+    ("engine", re.compile(r"loadr::engine")),
+]
+
+
+def room(stack):
+    """The innermost function decides that is loadr's or Rhai's; memory and text belong to whom they serve."""
+    for name in stack:
+        for where, pattern in ROOMS:
+            if pattern.search(name):
+                return where
+    return "event loop" if any("tokio" in name or "mio" in name for name in stack) else "rest"
+
+
+def share(directory):
+    """What loadr's user CPU goes to in the shop, by samples of perf."""
+    port, data = free_port(), os.path.join(directory, "perf.data")
+    with Server([LOADR, "demo", "--listen", f"127.0.0.1:{port}", "--threads", "1"], port):
+        for vus in (400, 4000):
+            subprocess.run(
+                ["perf", "record", "-q", "-e", "cpu-clock:u", "-F", "4999" if vus < 1000 else "997", "--call-graph",
+                 "dwarf,8192", "-o", data, LOADR, "run", os.path.join(ROOT, "scripts", "shop.rhai"), "--quiet", "--threads", "1",
+                 "-e", f"BASE_URL=http://127.0.0.1:{port}", "--vus", str(vus)],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+            text = subprocess.run(["perf", "script", "-i", data, "-F", "comm,ip,sym"], check=True, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, errors="replace").stdout
+            counts = {}
+            for sample in text.split("\n\n"):
+                lines = sample.strip().splitlines()
+                if lines and "worker" in lines[0]:
+                    where = room([line.split(None, 1)[-1] for line in lines[1:]])
+                    counts[where] = counts.get(where, 0) + 1
+            total = sum(counts.values())
+            shares = sorted(counts.items(), key=lambda entry: -entry[1])
+            both = (counts.get("script", 0) + counts.get("metrics", 0)) / total
+            print(f"share: shop with {vus} virtual users, {total} samples: "
+                  + ", ".join(f"{where} {100 * count / total:.1f} %" for where, count in shares)
+                  + f"; script and metrics {100 * both:.1f} %")
+
+
 def main():
-    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, ramp, growth, cold, check, watch, uploads, demo)}
+    known = {f.__name__: f for f in (throughput, tls, http2, memory, ready, ramp, growth, cold, check, watch, uploads, demo,
+                                   share)}
     wanted = sys.argv[1:] or ["help"]
     if wanted == ["all"]:
         wanted = list(known)

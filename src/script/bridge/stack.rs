@@ -13,6 +13,9 @@ pub const STACK_SIZE: usize = 256 * 1024;
 /// What the guard keeps free below the script's frames, for native functions, which it can't check.
 pub const STACK_RESERVE: usize = 32 * 1024;
 
+/// How many stacks are unmapped in one go: some milliseconds' worth.
+const UNMAPPED_AT_ONCE: usize = 1_000;
+
 /// A worker's stacks.
 #[derive(Default)]
 pub struct StackPool {
@@ -47,10 +50,11 @@ impl StackPool {
         Ok(PooledStack { stack: ManuallyDrop::new(stack), pool: self.clone() })
     }
 
-    /// Unmaps half of the stacks that were not needed since the last call, as many virtual users may have gone for good.
+    /// Unmaps half of the stacks that were not needed since the last call, as many virtual users may have gone for good; not
+    /// too many at once, for meanwhile nobody runs.
     pub fn trim(&self) {
         let needed = self.peak.replace(self.in_use());
-        let idle = self.mapped.get().saturating_sub(needed) / 2;
+        let idle = (self.mapped.get().saturating_sub(needed) / 2).min(UNMAPPED_AT_ONCE);
         let mut free = self.free.borrow_mut();
         let kept = free.len().saturating_sub(idle);
         self.mapped.set(self.mapped.get() - (free.len() - kept));
