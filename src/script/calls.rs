@@ -6,15 +6,17 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rhai::{
-    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, FnCallExpr, FnPtr, GlobalRuntimeState, ImmutableString,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, FnCallExpr, FnPtr, GlobalRuntimeState, ImmutableString,
     Module, NativeCallContext, Position, Scope, Stmt,
 };
 use rustc_hash::FxHashMap;
 
 use super::bridge::stack::StackPool;
 use super::fixed::Fixing;
+use super::modules::duration::DurationRange;
 use super::modules::fixed_argument;
 
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
@@ -142,13 +144,35 @@ impl Calls {
             }
             true
         });
+        let parameters: Box<[ImmutableString]> = function.params.iter().cloned().collect();
+        self.fix(&mut statements, &parameters);
+        Some(Rc::new(Function { parameters, statements: statements.into() }))
+    }
+
+    /// Makes once what would be the same in each call.
+    fn fix(&self, statements: &mut [Stmt], parameters: &[ImmutableString]) {
         // A function of the script's own comes before the host's.
         let is_hosts = |call: &FnCallExpr| {
-            !call.namespace.is_empty() || self.library.get_script_fn(&call.name, call.args.len()).is_none()
+            call.is_qualified() || self.library.get_script_fn(&call.name, call.args.len()).is_none()
         };
-        Fixing(|call: &FnCallExpr| fixed_argument(call).filter(|_| is_hosts(call))).statements(&mut statements);
-        let parameters = function.params.iter().cloned().collect();
-        Some(Rc::new(Function { parameters, statements: statements.into() }))
+        let takes = |call: &FnCallExpr| fixed_argument(call).filter(|_| is_hosts(call));
+        let value = |expr: &Expr| {
+            // What a closure has captured is one of its parameters, though Rhai does not number it as such.
+            if let Expr::Variable(variable, ..) = expr
+                && parameters.contains(&variable.1)
+            {
+                return None;
+            }
+            let (mut global, mut caches) = (self.engine.new_global_runtime_state(), Caches::new());
+            let statement = [Stmt::Expr(expr.clone().into())];
+            #[expect(deprecated, reason = "the only evaluation of a single expression")]
+            let value =
+                self.engine.eval_statements_raw(&mut global, &mut caches, &mut Scope::new(), &statement).ok()?;
+            // What is else may be changed by who gets it, or is found out at its own place.
+            let stays = value.is_string() || value.is_int() || value.is_float() || value.is_bool();
+            (stays || value.is::<Duration>() || value.is::<DurationRange>()).then_some(value)
+        };
+        Fixing { takes, value }.statements(statements);
     }
 
     fn state(&self, engine: &Engine, level: usize) -> Box<State> {

@@ -329,7 +329,8 @@ fn new_engine(
             // The place is added by the engine; what it is about, by the trip.
             return Err(Box::new(EvalAltResult::ErrorRuntime(Dynamic::UNIT, rhai::Position::NONE)));
         }
-        if index > 0 {
+        // What a closure has captured has no index, but is there.
+        if index > 0 || context.scope().contains(name) {
             return Ok(None);
         }
         // In init, and in functions of imported files, the constants of that file; else those of the script.

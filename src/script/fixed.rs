@@ -1,13 +1,14 @@
-//! Maps that are the same each time, such as the parameters of `http::get(url, #{ name: "item" })`: made once.
+//! What is the same each time a journey's statements are run: made once.
 //!
 //! Rhai makes a map of constants anew wherever it evaluates it, and the host function that gets it takes it apart again: a
 //! tenth of what a small request costs. In the statements that Rust runs itself ([`super::calls`]) such an argument becomes a
-//! [`FixedMap`], if the function it is for takes one; that one remembers what it came to the first time.
+//! [`FixedMap`], if the function it is for takes one; that one remembers what it came to the first time. Durations (`500.ms`,
+//! `1.s..3.s`) and constants of the script become what they are.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use rhai::{Dynamic, Expr, FnCallExpr, Map, Stmt, StmtBlock};
+use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Stmt, StmtBlock};
 
 /// A map of constants in a script's text. Scripts never hold one: it goes straight to a host function.
 #[derive(Clone)]
@@ -52,11 +53,15 @@ impl FixedMap {
     }
 }
 
-/// Fixes the arguments of statements. `takes` says of which of a function's arguments (by namespace, name and number of
-/// arguments) that may be done.
-pub struct Fixing<F>(pub F);
+/// Fixes what is constant in statements.
+pub struct Fixing<T, V> {
+    /// Which argument of a call may be a [`FixedMap`].
+    pub takes: T,
+    /// The value of an expression that has the same each time.
+    pub value: V,
+}
 
-impl<F: Fn(&FnCallExpr) -> Option<usize>> Fixing<F> {
+impl<T: Fn(&FnCallExpr) -> Option<usize>, V: Fn(&Expr) -> Option<Dynamic>> Fixing<T, V> {
     /// Fixes what is in these statements; closures in them are functions of their own.
     pub fn statements(&self, statements: &mut [Stmt]) {
         statements.iter_mut().for_each(|statement| self.statement(statement));
@@ -90,7 +95,16 @@ impl<F: Fn(&FnCallExpr) -> Option<usize>> Fixing<F> {
 
     fn expr(&self, expr: &mut Expr) {
         match expr {
-            Expr::FnCall(call, _) | Expr::MethodCall(call, _) => self.call(call),
+            // `500.ms`
+            Expr::Dot(pair, ..) if is_number(&pair.lhs) && matches!(pair.rhs, Expr::Property(..)) => self.fold(expr),
+            Expr::FnCall(call, _) => {
+                self.call(call);
+                // `1.s..3.s`
+                if call.op_token.is_some() && call.args.iter().all(|part| matches!(part, Expr::DynamicConstant(..))) {
+                    self.fold(expr);
+                }
+            }
+            Expr::MethodCall(call, _) => self.call(call),
             Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
                 self.expr(&mut pair.lhs);
                 self.expr(&mut pair.rhs);
@@ -98,18 +112,38 @@ impl<F: Fn(&FnCallExpr) -> Option<usize>> Fixing<F> {
             Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
                 parts.iter_mut().for_each(|part| self.expr(part));
             }
-            Expr::Array(parts, _) | Expr::InterpolatedString(parts, _) => {
-                parts.iter_mut().for_each(|part| self.expr(part));
-            }
+            Expr::InterpolatedString(parts, _) => parts.iter_mut().for_each(|part| self.read(part)),
+            Expr::Array(parts, _) => parts.iter_mut().for_each(|part| self.expr(part)),
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, part)| self.expr(part)),
             Expr::Stmt(block) => self.block(block),
             _ => {}
         }
     }
 
+    /// Fixes what is only read where it stands: a constant of the script, too.
+    fn read(&self, expr: &mut Expr) {
+        // One without an index is none of the function's own.
+        match expr {
+            Expr::Variable(variable, None, _) if variable.0.is_none() && variable.2.is_empty() => self.fold(expr),
+            _ => self.expr(expr),
+        }
+    }
+
+    /// Puts its value in the place of an expression, where it has one.
+    fn fold(&self, expr: &mut Expr) {
+        let position = expr.position();
+        let Some(value) = (self.value)(expr) else { return };
+        *expr = match value.read_lock::<ImmutableString>() {
+            Some(text) => Expr::StringConstant(text.clone(), position),
+            None => Expr::DynamicConstant(value.clone().into(), position),
+        };
+    }
+
     fn call(&self, call: &mut FnCallExpr) {
-        call.args.iter_mut().for_each(|argument| self.expr(argument));
-        let Some(argument) = (self.0)(call).and_then(|index| call.args.get_mut(index)) else { return };
+        // Only functions of a namespace are sure to leave their arguments as they are.
+        let reads = call.is_qualified() || call.op_token.is_some();
+        call.args.iter_mut().for_each(|argument| if reads { self.read(argument) } else { self.expr(argument) });
+        let Some(argument) = (self.takes)(call).and_then(|index| call.args.get_mut(index)) else { return };
         let position = argument.position();
         if let Expr::Map(..) = argument
             && let Some(map) = argument.get_literal_value(None).and_then(Dynamic::try_cast::<Map>)
@@ -117,4 +151,8 @@ impl<F: Fn(&FnCallExpr) -> Option<usize>> Fixing<F> {
             *argument = Expr::DynamicConstant(Dynamic::from(FixedMap::new(map)).into(), position);
         }
     }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr, Expr::IntegerConstant(..) | Expr::FloatConstant(..))
 }

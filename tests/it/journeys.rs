@@ -98,3 +98,44 @@ fn a_function_of_the_scripts_own_gets_maps_as_they_are() {
     let ran = Loadr::script(script).flags("--allow-failure").run().expect(0);
     assert_eq!(ran.prints(), ["own check 1 true"]);
 }
+
+/// Constants and durations are put in their places once; what has the same name nearby keeps its own meaning.
+#[test]
+fn constants_are_what_they_are_wherever_a_variable_has_their_name() {
+    let script = r#"
+        const NAME = "outer";
+        const COUNT = 2;
+        const LIST = [1, 2];
+        fn journey(vu) {
+            for turn in 0..2 {
+                print(`${NAME} ${COUNT + 1} ${LIST} ${500.ms} ${1.s..3.s} ${1.s < 2.s}`);
+                let LIST = LIST;
+                LIST.push(3);
+                print(`${LIST}`);
+            }
+            print(`${inner("given")} ${NAME}`);
+            let NAME = "local";
+            print(`${NAME} ${url::encode(NAME)}`);
+            for NAME in ["loop"] { print(`${NAME}`); }
+            let told = |COUNT| `${NAME} ${COUNT}`;
+            print(told.call(5));
+            group("g", || print(`${NAME} ${COUNT}`));
+        }
+        fn inner(NAME) { `${NAME} ${url::encode(NAME)}` }
+    "#;
+    let ran = Loadr::script(script).flags("--allow-failure").run().expect(0);
+    assert_eq!(
+        ran.prints(),
+        [
+            "outer 3 [1, 2] 500ms 1s..3s true",
+            "[1, 2, 3]",
+            "outer 3 [1, 2] 500ms 1s..3s true",
+            "[1, 2, 3]",
+            "given given outer",
+            "local local",
+            "loop",
+            "local 5",
+            "local 2"
+        ]
+    );
+}
