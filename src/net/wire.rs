@@ -31,6 +31,8 @@ pub(super) struct Meter {
     received: Cell<u64>,
     first_write: Cell<Option<Instant>>,
     last_write: Cell<Option<Instant>>,
+    /// When the last write began, as the one before has told.
+    last_write_from: Cell<Option<Instant>>,
     first_read: Cell<Option<Instant>>,
     last_read: Cell<Option<Instant>>,
     /// When the last bytes came that were taken from the socket.
@@ -53,6 +55,7 @@ impl Meter {
     pub(super) fn begin(&self) {
         self.first_write.set(None);
         self.last_write.set(None);
+        self.last_write_from.set(None);
         self.first_read.set(None);
         self.last_read.set(None);
     }
@@ -100,7 +103,8 @@ impl Meter {
 
     /// The phases. `ended` is when the request failed; none if it did not, for then its last byte is its end.
     ///
-    /// A target may answer before it has read the whole request: the response's first byte then ends the sending.
+    /// A target may answer before it has read the whole request: the response's first byte then ends the sending. And the
+    /// system may come back from the last write when the target has answered already: then the bytes were gone when it began.
     pub(super) fn moved(&self, ended: Option<Instant>) -> Moved {
         let Some(first_write) = self.first_write.get() else { return Moved::default() };
         let last_write = self.last_write.get().unwrap_or(first_write);
@@ -111,7 +115,11 @@ impl Meter {
                 receiving: Duration::ZERO,
             },
             Some(first_read) => {
-                let sent = last_write.min(first_read);
+                let sent = if last_write <= first_read {
+                    last_write
+                } else {
+                    self.last_write_from.get().filter(|&from| from <= first_read).unwrap_or(first_read)
+                };
                 let last = ended.or(self.last_read.get()).unwrap_or(first_read);
                 Moved {
                     sending: sent - first_write,
@@ -138,6 +146,7 @@ impl Meter {
         match result {
             Poll::Ready(Ok(count)) if *count > 0 => {
                 self.sent.set(self.sent.get() + *count as u64);
+                self.last_write_from.set(self.last_write.get().or(self.first_write.get()));
                 self.last_write.set(Some(Instant::now()));
             }
             Poll::Ready(Err(error)) => self.failed(error),
@@ -372,6 +381,17 @@ mod tests {
             let moved = meter.moved(ended);
             let found = [moved.sending, moved.waiting, moved.receiving].map(|phase| phase.as_millis());
             assert_eq!(found, expected);
+        }
+        // Answered before the system came back from the only write, and from the second of two.
+        for (from, expected) in [(at(0), [0, 5, 4]), (at(3), [3, 2, 4]), (at(6), [5, 0, 4])] {
+            let meter = Meter::default();
+            meter.first_write.set(at(0));
+            meter.last_write_from.set(from);
+            meter.last_write.set(at(7));
+            meter.first_read.set(at(5));
+            meter.last_read.set(at(9));
+            let moved = meter.moved(None);
+            assert_eq!([moved.sending, moved.waiting, moved.receiving].map(|phase| phase.as_millis()), expected);
         }
     }
 }
