@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use regex::Regex;
-use rhai::{AST, Array, Dynamic, EvalAltResult, INT, Module, NativeCallContext};
+use rhai::{AST, Array, Dynamic, EvalAltResult, INT, ImmutableString, Module, NativeCallContext, Variant};
 
 use super::args::expect;
 use super::duration::DurationRange;
@@ -86,7 +86,10 @@ fn think(module: &mut Module, context: &HostContext) {
     let host = context.clone();
     define(module, "lognormal", move |call: NativeCallContext, median: Dynamic, spread: Dynamic| -> Done<()> {
         let median = duration(median, "think::lognormal: median")?.as_secs_f64();
-        let spread = expect(spread, "number", "think::lognormal: spread")?;
+        let spread = match spread.is_float() {
+            true => spread,
+            false => expect(spread, "number", "think::lognormal: spread")?,
+        };
         let times = random::lognormal(&mut host.vu().rng.borrow_mut(), &Dynamic::from(0.0), &spread)?;
         seconds_if_any(&host, &call, median * times)
     });
@@ -112,15 +115,23 @@ fn think(module: &mut Module, context: &HostContext) {
 }
 
 fn response(value: Dynamic, parameter: &str) -> Done<Response> {
-    expect(value, "response", parameter).map(Dynamic::cast)
+    typed(value, "response", parameter)
 }
 
 fn duration(value: Dynamic, parameter: &str) -> Done<Duration> {
-    expect(value, "duration", parameter).map(Dynamic::cast)
+    typed(value, "duration", parameter)
 }
 
-fn string(value: Dynamic, parameter: &str) -> Done<rhai::ImmutableString> {
-    expect(value, "string", parameter).map(Dynamic::cast)
+fn string(value: Dynamic, parameter: &str) -> Done<ImmutableString> {
+    typed(value, "string", parameter)
+}
+
+/// A value of the type that `wanted` names; the way to the error is `args::expect`'s.
+fn typed<T: Variant + Clone>(value: Dynamic, wanted: &str, parameter: &str) -> Done<T> {
+    match value.flatten().try_cast_result::<T>() {
+        Ok(value) => Ok(value),
+        Err(other) => expect(other, wanted, parameter).map(Dynamic::cast),
+    }
 }
 
 fn seconds_if_any(host: &HostContext, call: &NativeCallContext, seconds: f64) -> Done<()> {
