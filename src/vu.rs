@@ -67,7 +67,8 @@ pub trait VuHost {
 /// A virtual user's own place in the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seat {
-    /// Its number in the run, from 1; no two VUs of a run share it.
+    /// Its number in the run, from 1. No two VUs of a run share it, but that one that comes in the place of one who has left, or
+    /// is leaving, has that one's.
     pub vu: u32,
     /// Its scenario: the index into the plan's scenarios.
     pub scenario: usize,

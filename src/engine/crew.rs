@@ -222,6 +222,8 @@ impl Crew {
         self.drain(Phase::Busy, grace, || self.busy.get() == 0).await;
         self.load_ended.set(self.since_start(Instant::now()));
         self.drain(Phase::Stopping, self.teardown_timeout, || self.present.get() == 0).await;
+        // What is left of them is their tasks' memory, which other scenarios may need.
+        self.members.take();
         self.state.set(ScenarioState::Done);
         self.pools[self.index].worker_ended();
     }

@@ -155,6 +155,17 @@ mod tests {
         let ramp = Ramp { start: 4, stages: &list };
         assert_eq!((ramp.duration(), ramp.peak()), (Duration::from_millis(750), 9));
         assert_eq!(Ramp { start: 4, stages: &[] }.peak(), 4);
+
+        // From any moment on, the highest of the levels that are still to come.
+        let list = stages(&[(100, 2), (0, 9), (50, 1), (100, 5), (0, 0), (100, 0)]);
+        let ramp = Ramp { start: 4, stages: &list };
+        let ms = Duration::from_millis;
+        for t in 0..400 {
+            let highest = (t..400).map(|at| ramp.level_at(ms(at))).max().expect("levels");
+            // A stage reaches its target at its end, where a jump may hide it.
+            assert!((highest..=highest + 1).contains(&ramp.peak_from(ms(t))), "{t}: {}", ramp.peak_from(ms(t)));
+        }
+        assert_eq!([0, 100, 150, 249, 250, 400].map(|t| ramp.peak_from(ms(t))), [9, 9, 5, 5, 0, 0]);
     }
 
     /// Start, stages as (milliseconds, target), and the milliseconds at which the level changes.

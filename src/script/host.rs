@@ -355,12 +355,12 @@ impl VuHost for ScriptHost {
 
     fn tidy(&self) {
         self.0.pool.trim();
-        let live = memory::live();
-        if live < self.0.most_live.get() / 4 * 3 {
-            memory::give_back();
-            self.0.most_live.set(live);
+        let (live, most) = (memory::live(), &self.0.most_live);
+        if live >= most.get() / 4 * 3 {
+            return most.set(most.get().max(live));
         }
-        self.0.most_live.set(self.0.most_live.get().max(live));
+        memory::give_back();
+        most.set(live);
     }
 }
 
