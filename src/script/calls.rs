@@ -15,6 +15,7 @@ use rhai::{
 use rustc_hash::FxHashMap;
 
 use super::bridge::stack::StackPool;
+use super::direct::Direct;
 use super::fixed::Fixing;
 use super::modules::duration::DurationRange;
 use super::modules::fixed_argument;
@@ -28,6 +29,7 @@ pub struct Calls {
     /// Where scripts beside the one that runs get their stacks from.
     stacks: Rc<StackPool>,
     library: Rc<Module>,
+    direct: Direct,
     source: ImmutableString,
     #[expect(clippy::vec_box, reason = "states go in and out at each call; what moves is a pointer")]
     free: RefCell<Vec<Box<State>>>,
@@ -50,13 +52,14 @@ struct State {
 }
 
 impl Calls {
-    /// Calls into the functions of `ast`, which has a source.
+    /// Calls into the functions of `ast`, which has a source, and from them to the host functions of `direct`.
     #[must_use]
-    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>) -> Self {
+    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>, direct: Direct) -> Self {
         Self {
             engine,
             stacks,
             library: ast.shared_lib().clone(),
+            direct,
             source: ast.source().unwrap_or_default().into(),
             free: RefCell::default(),
             functions: RefCell::default(),
@@ -172,13 +175,14 @@ impl Calls {
             let stays = value.is_string() || value.is_int() || value.is_float() || value.is_bool();
             (stays || value.is::<Duration>() || value.is::<DurationRange>()).then_some(value)
         };
-        Fixing { takes, value }.statements(statements);
+        Fixing { takes, value, direct: &self.direct }.statements(statements);
     }
 
     fn state(&self, engine: &Engine, level: usize) -> Box<State> {
         let free = self.free.borrow_mut().pop();
         let mut state = free.unwrap_or_else(|| {
             let mut global = engine.new_global_runtime_state();
+            global.lib.push(self.direct.functions().clone());
             global.lib.push(self.library.clone());
             global.source = Some(self.source.clone());
             // Not the top level, where a constant would be everybody's.

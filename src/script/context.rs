@@ -21,6 +21,7 @@ use super::diagnosis::Evidence;
 use super::modules::data::DataPool;
 use super::modules::http::VuStreams;
 use super::modules::http::client::{ClientTable, VuClients};
+use super::modules::natives::{Namespaces, Natives};
 use super::modules::parallel::FlowSlot;
 use super::series::SeriesTable;
 use super::tracer::Tracer;
@@ -206,6 +207,8 @@ struct Inner {
     epoch: Instant,
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
+    /// The host functions, while a script is being loaded; they hold the context as well.
+    namespaces: RefCell<Weak<Namespaces>>,
     tracer: OnceCell<Tracer>,
     evidence: Evidence,
     /// Requests that `--http-debug` has told or counted.
@@ -247,6 +250,7 @@ impl HostContext {
             clients: ClientTable::default(),
             epoch,
             calls: RefCell::default(),
+            namespaces: RefCell::default(),
             tracer: OnceCell::new(),
             evidence: Evidence::default(),
             debugged: Cell::new(0),
@@ -274,6 +278,18 @@ impl HostContext {
     /// The script is ready to be called.
     pub fn set_calls(&self, calls: &Rc<Calls>) {
         self.0.calls.replace(Rc::downgrade(calls));
+    }
+
+    /// A script is about to be loaded: its host functions are kept here meanwhile.
+    pub fn set_namespaces(&self, namespaces: &Rc<Namespaces>) {
+        self.0.namespaces.replace(Rc::downgrade(namespaces));
+    }
+
+    /// Keeps the functions of a namespace, or of an imported file, for calls of the script.
+    pub fn keep_natives(&self, name: &str, natives: Natives) {
+        if let Some(namespaces) = self.0.namespaces.borrow().upgrade() {
+            namespaces.borrow_mut().insert(name.to_owned(), natives.into());
+        }
     }
 
     /// What all workers share.

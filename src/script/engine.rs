@@ -22,7 +22,10 @@ use super::bridge::{self, Ending, Surroundings, fault};
 use super::calls::Calls;
 use super::context::{HostContext, Phase, VuContext};
 use super::diagnosis::{self, Evidence};
+use super::direct::Direct;
 use super::error::{ClosureFiles, Diagnostic, Note, Place, Sources, Vocabulary, innermost};
+use super::fixed::FixedMap;
+use super::modules::natives::Namespaces;
 use super::modules::{self, FunctionDoc};
 use super::rename::{Renames, is_written};
 use super::source::{Resolver, SharedResolver};
@@ -77,6 +80,7 @@ pub struct Prepared {
     constants: Constants,
     closures: ClosureFiles,
     renames: Renames,
+    namespaces: Rc<Namespaces>,
 }
 
 impl Prepared {
@@ -84,9 +88,10 @@ impl Prepared {
     #[must_use]
     pub fn new(context: &HostContext, sources: &Sources) -> Self {
         let (constants, closures) = (Constants::default(), ClosureFiles::default());
-        let renames = Renames::default();
+        let (renames, namespaces) = (Renames::default(), Rc::<Namespaces>::default());
+        context.set_namespaces(&namespaces);
         let engine = new_engine(context, sources, &constants, &closures, &renames);
-        Self { engine, constants, closures, renames }
+        Self { engine, constants, closures, renames, namespaces }
     }
 
     /// The engine, for tools that look at it.
@@ -128,7 +133,7 @@ impl Program {
         let Some(text) = sources.get(name) else {
             return Err(Box::new(Diagnostic::at_file("the script's text was not read", name)));
         };
-        let Prepared { mut engine, constants, closures, renames } = prepared;
+        let Prepared { mut engine, constants, closures, renames, namespaces } = prepared;
         let evidence = context.evidence().clone();
         let mut ast =
             renames.isolate(&engine, &text, 0).map_err(|error| Box::new(Diagnostic::from_parse_error(&error, name)))?;
@@ -191,6 +196,7 @@ impl Program {
         vocabulary.constants = constants.borrow().keys().map(ToString::to_string).collect();
         let imports: Vec<_> =
             global.iter_imports_raw().map(|(alias, module)| (alias.clone(), module.clone())).collect();
+        let mut files = FxHashMap::default();
         for (alias, module) in imports {
             if modules::TABLE.iter().any(|known| known.name == alias.as_str()) {
                 let message = format!("`{alias}` is a module of loadr's own");
@@ -205,11 +211,14 @@ impl Program {
                 vocabulary.functions.push(qualified.clone());
                 vocabulary.signatures.push((qualified, parameters));
             }
+            files.extend(module.id().map(|file| (alias.clone(), file.to_owned())));
             engine.register_static_module(alias.as_str(), module);
         }
         drop(scope);
         let engine = Rc::new(engine);
-        let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone()));
+        let direct =
+            Direct::new(&ast, |name| namespaces.borrow().get(files.get(name).map_or(name, String::as_str)).cloned());
+        let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone(), direct));
         context.set_calls(&calls);
         let (name, sources) = (name.to_owned(), sources.clone());
         Ok(Self { engine, ast, calls, constants, name, sources, vocabulary, evidence, functions })
@@ -345,6 +354,7 @@ fn new_engine(
     if context.tracer().is_some() {
         tracer::register(&mut engine);
     }
+    engine.register_type_with_name::<FixedMap>("map");
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }

@@ -10,6 +10,8 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Stmt, StmtBlock};
 
+use super::direct::Direct;
+
 /// A map of constants in a script's text. Scripts never hold one: it goes straight to a host function.
 #[derive(Clone)]
 pub struct FixedMap(Rc<Fixed>);
@@ -54,14 +56,20 @@ impl FixedMap {
 }
 
 /// Fixes what is constant in statements.
-pub struct Fixing<T, V> {
+pub struct Fixing<'a, T, V> {
     /// Which argument of a call may be a [`FixedMap`].
     pub takes: T,
     /// The value of an expression that has the same each time.
     pub value: V,
+    /// What calls are made of that need no search.
+    pub direct: &'a Direct,
 }
 
-impl<T: Fn(&FnCallExpr) -> Option<usize>, V: Fn(&Expr) -> Option<Dynamic>> Fixing<T, V> {
+impl<T, V> Fixing<'_, T, V>
+where
+    T: Fn(&FnCallExpr) -> Option<usize>,
+    V: Fn(&Expr) -> Option<Dynamic>,
+{
     /// Fixes what is in these statements; closures in them are functions of their own.
     pub fn statements(&self, statements: &mut [Stmt]) {
         statements.iter_mut().for_each(|statement| self.statement(statement));
@@ -112,7 +120,17 @@ impl<T: Fn(&FnCallExpr) -> Option<usize>, V: Fn(&Expr) -> Option<Dynamic>> Fixin
             Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
                 parts.iter_mut().for_each(|part| self.expr(part));
             }
-            Expr::InterpolatedString(parts, _) => parts.iter_mut().for_each(|part| self.read(part)),
+            Expr::InterpolatedString(parts, position) => {
+                parts.iter_mut().for_each(|part| self.read(part));
+                let (parts, position) = (together(parts), *position);
+                let whole = match parts.as_slice() {
+                    [Expr::StringConstant(text, _)] => Some(Expr::StringConstant(text.clone(), position)),
+                    _ => self.direct.text(parts, position),
+                };
+                if let Some(whole) = whole {
+                    *expr = whole;
+                }
+            }
             Expr::Array(parts, _) => parts.iter_mut().for_each(|part| self.expr(part)),
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, part)| self.expr(part)),
             Expr::Stmt(block) => self.block(block),
@@ -143,14 +161,27 @@ impl<T: Fn(&FnCallExpr) -> Option<usize>, V: Fn(&Expr) -> Option<Dynamic>> Fixin
         // Only functions of a namespace are sure to leave their arguments as they are.
         let reads = call.is_qualified() || call.op_token.is_some();
         call.args.iter_mut().for_each(|argument| if reads { self.read(argument) } else { self.expr(argument) });
-        let Some(argument) = (self.takes)(call).and_then(|index| call.args.get_mut(index)) else { return };
-        let position = argument.position();
-        if let Expr::Map(..) = argument
+        if let Some(argument) = (self.takes)(call).and_then(|index| call.args.get_mut(index))
+            && let position = argument.position()
+            && let Expr::Map(..) = argument
             && let Some(map) = argument.get_literal_value(None).and_then(Dynamic::try_cast::<Map>)
         {
             *argument = Expr::DynamicConstant(Dynamic::from(FixedMap::new(map)).into(), position);
         }
+        self.direct.shorten(call);
     }
+}
+
+/// The parts of a text; what is constant in it and stands side by side is one of them.
+fn together(parts: &[Expr]) -> Vec<Expr> {
+    let mut joined: Vec<Expr> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match (joined.last_mut(), part) {
+            (Some(Expr::StringConstant(before, _)), Expr::StringConstant(text, _)) => *before += text,
+            _ => joined.push(part.clone()),
+        }
+    }
+    joined
 }
 
 fn is_number(expr: &Expr) -> bool {

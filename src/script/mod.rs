@@ -6,6 +6,7 @@ pub mod check;
 pub mod context;
 pub mod curves;
 pub mod diagnosis;
+pub mod direct;
 pub mod engine;
 pub mod error;
 pub mod fixed;

@@ -150,7 +150,9 @@ impl ModuleResolver for SharedResolver {
         resolver.loading.borrow_mut().pop();
         let mut module = module.map_err(inside)?;
         if has_twins {
-            twins::register(path, &mut module, &resolver.context);
+            let twins = twins::of(path, &resolver.context);
+            twins.fill(&mut module);
+            resolver.context.keep_natives(&name, twins);
         }
         share_closures(&mut module);
         let module: Rc<Module> = module.into();

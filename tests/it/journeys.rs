@@ -139,3 +139,68 @@ fn constants_are_what_they_are_wherever_a_variable_has_their_name() {
         ]
     );
 }
+
+/// In a journey's own statements texts are put together, and host functions called, otherwise than in the functions that
+/// it calls: nobody is to see the difference.
+#[test]
+fn texts_are_the_same_in_a_journey_and_in_what_it_calls() {
+    let script = r#"
+        const BASE = env("BASE");
+        fn text(x) { `<${x}>` }
+        fn texts(x, y) { `${x} and ${y}, ${BASE}/${y}${x}` }
+        fn long(x) { `${x},${x},${x},${x},${x},${x},${x},${x}` }
+        fn journey(vu) {
+            let res = http::get(BASE, #{ name: "page" });
+            let values = ["text", "", 1, -5, 9223372036854775807, 1.0, 0.1, 1e300, true, 'c', (), [1, "a", ()], #{ a: 1 },
+                5.s, 1.s..3.s, res, |x| x, 0..3, http::jar(), http::form(#{ a: 1 }), random::bytes(3), vu];
+            for x in values {
+                let own = [`<${x}>`, `${x} and ${1}, ${BASE}/${1}${x}`, `${x},${x},${x},${x},${x},${x},${x},${x}`];
+                let called = [text(x), texts(x, 1), long(x)];
+                print(if own == called { "same" } else { `${own} is not ${called}` });
+            }
+            let n = 0;
+            let next = || { n += 1; n };
+            print(`${n} ${next.call()} ${n} ${next.call()}`);
+            print(`${BASE}/a` == BASE + "/a");
+        }
+    "#;
+    let server = Server::ok("fine");
+    let ran = Loadr::script(script).var("BASE", server.base()).run().expect(0);
+    let prints = ran.prints();
+    let (values, last) = prints.split_at(22);
+    assert_eq!(values, ["same"; 22]);
+    assert_eq!(last, ["0 1 1 2", "true"]);
+}
+
+/// What is wrong with a call of a host function is told alike, too.
+#[test]
+fn wrong_calls_say_the_same_in_a_journey_and_in_what_it_calls() {
+    let wrong = [
+        ("http::get(json::parse(\"5\"))", "http::get (i64)"),
+        ("http::get(BASE, #{ headers: #{ \"bad name\": vu.id } })", "`bad name`"),
+        ("http::post(json::parse(\"true\"), json::parse(\"1\"), #{ name: \"x\" })", "http::post (bool, i64, "),
+        ("random::int(2 + vu.id, 1)", "`min` 3 is more than `max` 1"),
+        ("random::int(json::parse(\"[]\"), 1)", "random::int (array, i64)"),
+        ("checks::status(json::parse(\"7\"), 200)", "`checks::status: res` must be a response"),
+        ("think::uniform(json::parse(\"7\"), 2.s)", "`think::uniform: shortest` must be a duration"),
+        ("regex::matches(\"a\", json::parse(\"\\\"(\\\"\"))", "unclosed group"),
+    ];
+    let caught = |call: &str| format!("try {{ {call}; }} catch (error) {{ print(told(error)); }}");
+    let indexed = || wrong.iter().enumerate();
+    let own: String = indexed().map(|(index, (call, _))| format!("{} other{index}(vu);\n", caught(call))).collect();
+    let others: String =
+        indexed().map(|(index, (call, _))| format!("fn other{index}(vu) {{ {} }}\n", caught(call))).collect();
+    let script = format!(
+        "import \"std/checks\" as checks; import \"std/think\" as think;
+        const BASE = \"http://127.0.0.1:9\";
+        fn told(error) {{ if type_of(error) == \"map\" {{ error.message }} else {{ error }} }}
+        fn journey(vu) {{\n{own}}}\n{others}"
+    );
+    let ran = Loadr::script(&script).flags("--allow-failure").run().expect(0);
+    let told = ran.prints();
+    assert_eq!(told.len(), 2 * wrong.len(), "{told:?}");
+    for (pair, (call, part)) in told.chunks(2).zip(wrong) {
+        assert_eq!(pair[0], pair[1], "{call}");
+        assert!(pair[0].contains(part), "{call}: {}", pair[0]);
+    }
+}

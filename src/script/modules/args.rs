@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map, Module};
+use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
 
 use super::argument::short_type_name;
 use super::http::Response;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units;
@@ -75,15 +75,15 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    define(&mut module, "expect", |value: Dynamic, types: ImmutableString, parameter: ImmutableString| {
+    let mut natives = Natives::default();
+    define(&mut natives, "expect", |value: Dynamic, types: ImmutableString, parameter: ImmutableString| {
         expect(value, &types, &parameter)
     });
-    define(&mut module, "is_a", |value: Dynamic, types: ImmutableString| is_one_of(&value.flatten(), &types));
-    define(&mut module, "options", |given: Dynamic, defaults: Map, function: ImmutableString| {
+    define(&mut natives, "is_a", |value: Dynamic, types: ImmutableString| is_one_of(&value.flatten(), &types));
+    define(&mut natives, "options", |given: Dynamic, defaults: Map, function: ImmutableString| {
         options(given, defaults, &function)
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 /// Types by the words for them.

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, NativeCallContext, Position};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext, Position};
 
 use super::argument::short_type_name;
 use super::http::Response;
 use super::regex::Patterns;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::bridge::{guard, on_worker_stack};
 use crate::script::context::HostContext;
 use crate::script::diagnosis::difference;
@@ -147,13 +147,13 @@ impl Failure {
 
 /// The two forms of an assertion on so many values: without a message and with one.
 macro_rules! assertions {
-    ($module:ident, $name:literal, |$call:ident, $($value:ident),+; $about:ident| $body:expr) => {
-        define(&mut $module, $name, move |$call: NativeCallContext, $($value: Dynamic),+| -> HostResult<()> {
+    ($natives:ident, $name:literal, |$call:ident, $($value:ident),+; $about:ident| $body:expr) => {
+        define(&mut $natives, $name, move |$call: NativeCallContext, $($value: Dynamic),+| -> HostResult<()> {
             let $about: Option<ImmutableString> = None;
             $body
         });
         define(
-            &mut $module,
+            &mut $natives,
             $name,
             move |$call: NativeCallContext, $($value: Dynamic),+, about: ImmutableString| -> HostResult<()> {
                 let $about = Some(about);
@@ -164,16 +164,16 @@ macro_rules! assertions {
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    assertions!(module, "eq", |call, actual, expected; about| equal(&call, "eq", actual, expected, about));
-    assertions!(module, "ne", |call, actual, unexpected; about| {
+    let mut natives = Natives::default();
+    assertions!(natives, "eq", |call, actual, expected; about| equal(&call, "eq", actual, expected, about));
+    assertions!(natives, "ne", |call, actual, unexpected; about| {
         if same(&call, &actual, &unexpected) {
             let failure = Failure::new("ne", "this is what it must not be", actual, unexpected);
             return failure.about(about).throw();
         }
         Ok(())
     });
-    assertions!(module, "ok", |_call, condition; about| {
+    assertions!(natives, "ok", |_call, condition; about| {
         match condition.as_bool() {
             Ok(true) => Ok(()),
             Ok(false) => Failure { expected: None, ..Failure::new("ok", "this is not true", condition, Dynamic::UNIT) }
@@ -185,29 +185,29 @@ fn register(engine: &mut Engine, context: &HostContext) {
             ))),
         }
     });
-    assertions!(module, "contains", |call, whole, part; about| contains(&call, whole, part, about));
+    assertions!(natives, "contains", |call, whole, part; about| contains(&call, whole, part, about));
     let patterns = Patterns::default();
     let one = patterns.clone();
-    define(&mut module, "matches", move |text: ImmutableString, pattern: ImmutableString| {
+    define(&mut natives, "matches", move |text: ImmutableString, pattern: ImmutableString| {
         matches(&one, text, pattern, None)
     });
-    define(&mut module, "matches", move |text: ImmutableString, pattern: ImmutableString, about: ImmutableString| {
+    define(&mut natives, "matches", move |text: ImmutableString, pattern: ImmutableString, about: ImmutableString| {
         matches(&patterns, text, pattern, Some(about))
     });
-    assertions!(module, "near", |_call, actual, expected, tolerance; about| near(actual, expected, &tolerance, about));
-    define(&mut module, "status", |response: Response, status: i64| status_is(&response, status, None));
-    define(&mut module, "status", |response: Response, status: i64, about: ImmutableString| {
+    assertions!(natives, "near", |_call, actual, expected, tolerance; about| near(actual, expected, &tolerance, about));
+    define(&mut natives, "status", |response: Response, status: i64| status_is(&response, status, None));
+    define(&mut natives, "status", |response: Response, status: i64, about: ImmutableString| {
         status_is(&response, status, Some(about))
     });
-    assertions!(module, "json_eq", |call, actual, expected; about| {
+    assertions!(natives, "json_eq", |call, actual, expected; about| {
         let (actual, expected) = (json(actual, "actual")?, json(expected, "expected")?);
         equal(&call, "json_eq", actual, expected, about)
     });
-    define(&mut module, "throws", |call: NativeCallContext, function: FnPtr| throws(&call, &function, None));
-    define(&mut module, "throws", |call: NativeCallContext, function: FnPtr, part: ImmutableString| {
+    define(&mut natives, "throws", |call: NativeCallContext, function: FnPtr| throws(&call, &function, None));
+    define(&mut natives, "throws", |call: NativeCallContext, function: FnPtr, part: ImmutableString| {
         throws(&call, &function, Some(part))
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 /// Whether two values are the same; those of a host's type as the engine compares them.

@@ -4,10 +4,10 @@ use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, Module, NativeCallContext};
+use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
 
 use super::http::Response;
-use super::{FunctionDoc, HostModule, define, define_for};
+use super::{FunctionDoc, HostModule, Natives, define, define_for};
 use crate::metric::builtin;
 use crate::script::bridge::guard::{self, Trip};
 use crate::script::calls::Caller;
@@ -78,7 +78,7 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     let of_map = |host: HostContext| {
         move |call: NativeCallContext, value: Dynamic, conditions: Map| check(&host, &call, value, &conditions, 0)
     };
@@ -87,10 +87,10 @@ fn register(engine: &mut Engine, context: &HostContext) {
             check(&host, &call, value, conditions.map(), 0)
         }
     };
-    define(&mut module, "check", of_map(context.clone()));
-    define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
-    define(&mut module, "check", of_fixed(context.clone()));
-    define_for(&mut module, "check", &[TypeId::of::<Response>(), TypeId::of::<FixedMap>()], of_fixed(context.clone()));
+    define(&mut natives, "check", of_map(context.clone()));
+    define_for(&mut natives, "check", &[TypeId::of::<Response>(), TypeId::of::<Map>()], of_map(context.clone()));
+    define(&mut natives, "check", of_fixed(context.clone()));
+    define_for(&mut natives, "check", &[TypeId::of::<Response>(), TypeId::of::<FixedMap>()], of_fixed(context.clone()));
     let of_held = |host: HostContext| {
         move |value: Dynamic, name: ImmutableString, held: bool| {
             if let Some(tracer) = host.tracer() {
@@ -100,9 +100,9 @@ fn register(engine: &mut Engine, context: &HostContext) {
         }
     };
     let types = [TypeId::of::<Response>(), TypeId::of::<ImmutableString>(), TypeId::of::<bool>()];
-    define(&mut module, "check", of_held(context.clone()));
-    define_for(&mut module, "check", &types, of_held(context.clone()));
-    engine.register_global_module(module.into());
+    define(&mut natives, "check", of_held(context.clone()));
+    define_for(&mut natives, "check", &types, of_held(context.clone()));
+    engine.register_global_module(natives.module());
     let host = context.clone();
     engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
         let tags = tag_set(&host, &tags)?;

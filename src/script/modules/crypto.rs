@@ -10,13 +10,13 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use rhai::{Blob, Dynamic, Engine, INT, ImmutableString, Module};
+use rhai::{Blob, Dynamic, Engine, INT, ImmutableString};
 use sha1::Sha1;
 use sha2::digest::Digest;
 use sha2::{Sha256, Sha384, Sha512};
 
 use super::argument::{Data, count};
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units::nearest;
@@ -194,34 +194,34 @@ const fn base64_engine(alphabet: &alphabet::Alphabet, padding: bool) -> GeneralP
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     for (name, hash, _) in ALGORITHMS {
         let digest = move |data: Dynamic, encoding: &str| -> HostResult<Dynamic> {
             encode(hash(Data::from_value(data, name, "data")?.as_ref()), encoding)
         };
-        define(&mut module, name, move |data: Dynamic| digest(data, "hex"));
-        define(&mut module, name, move |data: Dynamic, encoding: ImmutableString| digest(data, &encoding));
+        define(&mut natives, name, move |data: Dynamic| digest(data, "hex"));
+        define(&mut natives, name, move |data: Dynamic, encoding: ImmutableString| digest(data, &encoding));
     }
-    define(&mut module, "hmac", |algorithm: ImmutableString, key: Dynamic, data: Dynamic| {
+    define(&mut natives, "hmac", |algorithm: ImmutableString, key: Dynamic, data: Dynamic| {
         hmac(&algorithm, key, data, "hex")
     });
     define(
-        &mut module,
+        &mut natives,
         "hmac",
         |algorithm: ImmutableString, key: Dynamic, data: Dynamic, encoding: ImmutableString| {
             hmac(&algorithm, key, data, &encoding)
         },
     );
-    define(&mut module, "base64_encode", |data: Dynamic| base64_encode(data, "std"));
-    define(&mut module, "base64_encode", |data: Dynamic, variant: ImmutableString| base64_encode(data, &variant));
-    define(&mut module, "base64_decode", |text: ImmutableString| base64_decode(&text, "std"));
-    define(&mut module, "base64_decode", |text: ImmutableString, variant: ImmutableString| {
+    define(&mut natives, "base64_encode", |data: Dynamic| base64_encode(data, "std"));
+    define(&mut natives, "base64_encode", |data: Dynamic, variant: ImmutableString| base64_encode(data, &variant));
+    define(&mut natives, "base64_decode", |text: ImmutableString| base64_decode(&text, "std"));
+    define(&mut natives, "base64_decode", |text: ImmutableString, variant: ImmutableString| {
         base64_decode(&text, &variant)
     });
-    define(&mut module, "hex_encode", |data: Dynamic| {
+    define(&mut natives, "hex_encode", |data: Dynamic| {
         Data::from_value(data, "crypto::hex_encode", "data").map(hex::encode)
     });
-    define(&mut module, "hex_decode", |text: ImmutableString| -> HostResult<Blob> {
+    define(&mut natives, "hex_decode", |text: ImmutableString| -> HostResult<Blob> {
         hex::decode(text.as_str()).map_err(|error| {
             host_error(format!(
                 "`crypto::hex_decode`: the text is not hexadecimal: {}",
@@ -229,9 +229,9 @@ fn register(engine: &mut Engine, context: &HostContext) {
             ))
         })
     });
-    define(&mut module, "uuid", uuid);
-    define(&mut module, "random_bytes", random_bytes);
-    publish(engine, context, MODULE.name, module);
+    define(&mut natives, "uuid", uuid);
+    define(&mut natives, "random_bytes", random_bytes);
+    publish(engine, context, MODULE.name, natives);
 }
 
 /// The entry of a table, or an error with the nearest name.

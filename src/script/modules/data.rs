@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map};
 use rustc_hash::FxHashMap;
 
 use super::data_table::{CsvFormat, DataError, Header, Table};
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
 use crate::script::source::FilesRead;
@@ -373,20 +373,20 @@ impl Iterator for Rows {
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     let host = context.clone();
-    define(&mut module, "csv", move |path: ImmutableString| {
+    define(&mut natives, "csv", move |path: ImmutableString| {
         open(&host, "data::csv", &path, Format::Csv(CsvFormat::default()))
     });
     let host = context.clone();
-    define(&mut module, "csv", move |path: ImmutableString, options: Map| {
+    define(&mut natives, "csv", move |path: ImmutableString, options: Map| {
         csv_format(options).and_then(|format| open(&host, "data::csv", &path, Format::Csv(format)))
     });
     let host = context.clone();
-    define(&mut module, "json", move |path: ImmutableString| open(&host, "data::json", &path, Format::Json));
+    define(&mut natives, "json", move |path: ImmutableString| open(&host, "data::json", &path, Format::Json));
     let host = context.clone();
-    define(&mut module, "lines", move |path: ImmutableString| open(&host, "data::lines", &path, Format::Lines));
-    publish(engine, context, MODULE.name, module);
+    define(&mut natives, "lines", move |path: ImmutableString| open(&host, "data::lines", &path, Format::Lines));
+    publish(engine, context, MODULE.name, natives);
 
     let (next, random, unique) = (context.clone(), context.clone(), context.clone());
     engine

@@ -6,10 +6,10 @@
 use fake::Fake as _;
 use fake::faker::{address, company, internet, job, lorem, name, phone_number};
 use fake::rand::rand_core::{Infallible, TryRng};
-use rhai::{Engine, INT, ImmutableString, Module};
+use rhai::{Engine, INT, ImmutableString};
 
 use super::argument::count;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units::nearest;
@@ -216,12 +216,12 @@ fn unknown_locale(function: &str, locale: &str) -> Box<rhai::EvalAltResult> {
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     // Each closure draws from the generator of the VU that calls it.
     macro_rules! draw {
         ($name:literal, |$rng:ident $(, $argument:ident: $kind:ty)*| $body:expr) => {{
             let context = context.clone();
-            define(&mut module, $name, move |$($argument: $kind),*| {
+            define(&mut natives, $name, move |$($argument: $kind),*| {
                 let vu = context.vu();
                 let $rng = &mut Bridge(&mut vu.rng.borrow_mut());
                 $body
@@ -263,7 +263,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     draw!("sentence", |rng| lorem::en::Sentence(4..11).fake_with_rng::<String, _>(rng));
     draw!("paragraph", |rng| lorem::en::Paragraph(3..7).fake_with_rng::<String, _>(rng).replace('\n', " "));
     draw!("paragraph", |rng, sentences: INT| paragraph(rng, sentences));
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 fn street(rng: &mut Bridge<'_>, locale: &str) -> HostResult<String> {

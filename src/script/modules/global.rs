@@ -1,8 +1,8 @@
 //! `env`, `print`, `log`: what comes from outside of the script, and what it says.
 
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Module};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString};
 
-use super::{FunctionDoc, HostModule, define, publish};
+use super::{FunctionDoc, HostModule, Natives, define, publish};
 use crate::event::LogLevel;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -91,14 +91,14 @@ fn register(engine: &mut Engine, context: &HostContext) {
         let at = source.map_or_else(String::new, |source| format!("{source}:{position:?} "));
         host.say(LogLevel::Debug, format!("{at}{text}"));
     });
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     for (name, level) in
         [("debug", LogLevel::Debug), ("info", LogLevel::Info), ("warn", LogLevel::Warn), ("error", LogLevel::Error)]
     {
         let host = context.clone();
-        define(&mut module, name, move |value: Dynamic| host.say(level, value.to_string()));
+        define(&mut natives, name, move |value: Dynamic| host.say(level, value.to_string()));
     }
-    publish(engine, context, "log", module);
+    publish(engine, context, "log", natives);
 }
 
 fn lookup(host: &HostContext, name: &str) -> Option<String> {

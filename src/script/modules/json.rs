@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use rhai::{Dynamic, Engine, ImmutableString, Module};
+use rhai::{Dynamic, Engine, ImmutableString};
 
 use super::argument::Data;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -139,20 +139,20 @@ fn json_error(error: JsonError) -> Box<rhai::EvalAltResult> {
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    define(&mut module, "parse", parse);
-    define(&mut module, "stringify", |value: Dynamic| write(value, false));
-    define(&mut module, "stringify", write);
+    let mut natives = Natives::default();
+    define(&mut natives, "parse", parse);
+    define(&mut natives, "stringify", |value: Dynamic| write(value, false));
+    define(&mut natives, "stringify", write);
     let paths = Rc::new(JsonPaths::default());
     let queries = Rc::clone(&paths);
-    define(&mut module, "get", move |source: Dynamic, path: ImmutableString| get(&paths, source, &path, "json::get"));
-    define(&mut module, "query", move |source: Dynamic, query: ImmutableString| {
+    define(&mut natives, "get", move |source: Dynamic, path: ImmutableString| get(&paths, source, &path, "json::get"));
+    define(&mut natives, "query", move |source: Dynamic, query: ImmutableString| {
         if !query.starts_with('$') {
             return Err(host_error(format!("a JSONPath query begins with `$`, this is `{query}`: write `$.{query}`")));
         }
         get(&queries, source, &query, "json::query")
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 fn parse(text: Dynamic) -> HostResult<Dynamic> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
-use super::{FunctionDoc, HostModule, check::tag_set, define, publish};
+use super::{FunctionDoc, HostModule, Natives, check::tag_set, define, publish};
 use crate::metric::{Contains, MetricId, MetricKind};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -84,7 +84,7 @@ pub struct Metric {
 
 fn register(engine: &mut Engine, context: &HostContext) {
     engine.register_type_with_name::<Metric>("Metric");
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     for (name, kind) in [
         ("counter", MetricKind::Counter),
         ("gauge", MetricKind::Gauge),
@@ -92,13 +92,13 @@ fn register(engine: &mut Engine, context: &HostContext) {
         ("trend", MetricKind::Trend),
     ] {
         let host = context.clone();
-        define(&mut module, name, move |name: ImmutableString| declare(&host, name, kind, Contains::Default));
+        define(&mut natives, name, move |name: ImmutableString| declare(&host, name, kind, Contains::Default));
     }
     let host = context.clone();
-    define(&mut module, "trend", move |name: ImmutableString, is_time: bool| {
+    define(&mut natives, "trend", move |name: ImmutableString, is_time: bool| {
         declare(&host, name, MetricKind::Trend, if is_time { Contains::Time } else { Contains::Default })
     });
-    publish(engine, context, "metrics", module);
+    publish(engine, context, "metrics", natives);
     let host = context.clone();
     engine.register_fn("add", move |metric: &mut Metric, value: Dynamic| add(&host, metric, &value, 0));
     let host = context.clone();

@@ -3,15 +3,9 @@
 //! Each module documents each of its functions in a [`FunctionDoc`] beside its registration; a test runs every example,
 //! and `docs/scripting.md` is written from the same table.
 
-use std::any::TypeId;
-use std::collections::BTreeSet;
-use std::rc::Rc;
+use rhai::{Engine, EvalAltResult, FnCallExpr};
 
-use rhai::{
-    Dynamic, Engine, EvalAltResult, FnCallExpr, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc,
-    RhaiNativeFunc, Variant,
-};
-
+pub use self::natives::{Natives, define, define_for, publish};
 use super::context::HostContext;
 
 pub mod args;
@@ -29,6 +23,7 @@ pub mod http;
 pub mod json;
 pub mod jwt;
 pub mod metrics;
+pub mod natives;
 pub mod parallel;
 pub mod pause;
 pub mod random;
@@ -120,36 +115,6 @@ pub const TABLE: &[HostModule] = &[
     xml::MODULE,
 ];
 
-/// Adds a function to a module: [`FuncRegistration`] with two differences.
-///
-/// Its errors carry the place of the call, which Rhai 1.27 gives to errors of global functions but not to those of a
-/// namespace. And it is volatile: its result may depend on more than its arguments, so that nothing calls it early.
-pub fn define<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
-    module: &mut Module,
-    name: &str,
-    function: FUNC,
-) where
-    R: Variant + Clone,
-    FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
-{
-    FuncRegistration::new(name).set_into_module_raw(module, FUNC::param_types(), placed(function));
-}
-
-/// Adds a function of [`Dynamic`] parameters for arguments of these types. Rhai tries the exact types first and then
-/// every way of taking some of them as `Dynamic`, each over all modules: naming the types that a function is mostly
-/// called with finds it at the first try.
-pub fn define_for<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
-    module: &mut Module,
-    name: &str,
-    types: &[TypeId],
-    function: FUNC,
-) where
-    R: Variant + Clone,
-    FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
-{
-    FuncRegistration::new(name).set_into_module_raw(module, types, placed(function));
-}
-
 /// Which argument of a call may be a [`FixedMap`](super::fixed::FixedMap); none where the function takes none.
 #[must_use]
 pub fn fixed_argument(call: &FnCallExpr) -> Option<usize> {
@@ -160,65 +125,4 @@ pub fn fixed_argument(call: &FnCallExpr) -> Option<usize> {
         _ => false,
     };
     takes.then_some(last)
-}
-
-/// Puts a module under its name. Rhai does not ask the host for help with calls into a namespace that fit no function
-/// (as it does with other calls), and forgets their values: so each function gets a twin that takes anything, is found
-/// where nothing else fits, notes what it was given, and fails as Rhai would have.
-pub fn publish(engine: &mut Engine, context: &HostContext, name: &'static str, module: Module) {
-    let any = TypeId::of::<Dynamic>();
-    let module = Rc::new(module);
-    // Only an engine tells what is in a module.
-    let mut teller = Engine::new_raw();
-    teller.register_static_module(name, module.clone());
-    let known = teller.collect_fn_metadata(
-        None,
-        |info| {
-            let open = info.metadata.num_params > 0 && info.metadata.param_types.iter().all(|&kind| kind == any);
-            Some((info.metadata.name.clone(), info.metadata.num_params, open))
-        },
-        false,
-    );
-    drop(teller);
-    let mut module = Rc::unwrap_or_clone(module);
-    let twins: BTreeSet<_> = known.iter().filter(|&&(_, parameters, open)| parameters > 0 && !open).collect();
-    for (function, parameters, _) in twins {
-        if known.contains(&(function.clone(), *parameters, true)) {
-            continue;
-        }
-        let (evidence, called) = (context.evidence().clone(), format!("{name}::{function}"));
-        let func = move |call: Option<NativeCallContext>, values: &mut [&mut Dynamic]| -> HostResult<Dynamic> {
-            let (signature, place) = match &call {
-                Some(call) => (evidence.note(call.engine(), &called, values), call.call_position()),
-                None => (called.clone(), Position::NONE),
-            };
-            Err(Box::new(EvalAltResult::ErrorFunctionNotFound(signature, place)))
-        };
-        let twin = RhaiFunc::Pure { func: Rc::new(func), has_context: true, is_pure: true, is_volatile: true };
-        FuncRegistration::new(function.as_str()).set_into_module_raw(&mut module, vec![any; *parameters], twin);
-    }
-    engine.register_static_module(name, module.into());
-}
-
-/// A native function whose errors carry the place of the call.
-fn placed<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(function: FUNC) -> RhaiFunc
-where
-    R: Variant + Clone,
-    FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
-{
-    let mut native = function.into_rhai_function(true, true);
-    if let RhaiFunc::Pure { func, has_context, .. } | RhaiFunc::Method { func, has_context, .. } = &mut native {
-        let inner = Rc::clone(func);
-        *has_context = true;
-        *func = Rc::new(move |context, arguments| {
-            let place = context.as_ref().map_or(Position::NONE, NativeCallContext::call_position);
-            inner(context, arguments).map_err(|mut error| {
-                if error.position().is_none() {
-                    error.set_position(place);
-                }
-                error
-            })
-        });
-    }
-    native
 }

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use rhai::{Array, Blob, Dynamic, Engine, FLOAT, INT, ImmutableString, Map, Module};
+use rhai::{Array, Blob, Dynamic, Engine, FLOAT, INT, ImmutableString, Map};
 
 use super::argument::{count, expected, number};
 use super::duration::DurationRange;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 
@@ -199,12 +199,12 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     // Each closure takes the generator of the VU that calls it.
     macro_rules! draw {
         ($name:literal, |$rng:ident $(, $argument:ident: $kind:ty)*| $body:expr) => {{
             let context = context.clone();
-            define(&mut module, $name, move |$($argument: $kind),*| {
+            define(&mut natives, $name, move |$($argument: $kind),*| {
                 let vu = context.vu();
                 let $rng = &mut *vu.rng.borrow_mut();
                 $body
@@ -230,7 +230,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     draw!("duration", |rng, range: DurationRange| range.pick(rng));
     draw!("duration", |rng, min: Duration, max: Duration| DurationRange::new(min, max).map(|range| range.pick(rng)));
     draw!("uuid", |rng| uuid(rng));
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 fn int(rng: &mut fastrand::Rng, min: INT, max: INT) -> HostResult<INT> {

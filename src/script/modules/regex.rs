@@ -7,10 +7,10 @@
 use std::rc::Rc;
 
 use regex::{Captures, Regex, RegexBuilder};
-use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map};
 
 use super::argument::count;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -206,12 +206,12 @@ impl Patterns {
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     let patterns = Patterns::default();
     macro_rules! search {
         ($name:literal, |$regex:ident, $text:ident $(, $argument:ident: $kind:ty)*| $body:expr) => {{
             let patterns = patterns.clone();
-            define(&mut module, $name, move |text: ImmutableString, pattern: ImmutableString $(, $argument: $kind)*| {
+            define(&mut natives, $name, move |text: ImmutableString, pattern: ImmutableString $(, $argument: $kind)*| {
                 on_worker_stack(|| -> HostResult<_> {
                     let compiled = patterns.get(&pattern)?;
                     let ($regex, $text): (&Regex, &str) = (&compiled, &text);
@@ -231,7 +231,7 @@ fn register(engine: &mut Engine, context: &HostContext) {
     search!("split", |regex, text, limit: INT| {
         Ok(texts(regex.splitn(text, count(limit, "regex::split", "limit")?)))
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 fn texts<'a>(parts: impl Iterator<Item = &'a str>) -> Array {

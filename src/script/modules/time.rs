@@ -10,9 +10,9 @@ use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::tz::TimeZone;
-use rhai::{Engine, FLOAT, INT, ImmutableString, Module};
+use rhai::{Engine, FLOAT, INT, ImmutableString};
 
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
 use crate::units::parse_duration;
@@ -101,23 +101,23 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    define(&mut module, "now", || since_epoch().as_secs_f64());
-    define(&mut module, "now_ms", || Timestamp::now().as_millisecond());
-    define(&mut module, "iso", || iso(Timestamp::now()));
-    define(&mut module, "iso", |ms: INT| at(ms, "time::iso").map(iso));
-    define(&mut module, "format", |form: ImmutableString| format(Timestamp::now(), &form));
-    define(&mut module, "format", |ms: INT, form: ImmutableString| {
+    let mut natives = Natives::default();
+    define(&mut natives, "now", || since_epoch().as_secs_f64());
+    define(&mut natives, "now_ms", || Timestamp::now().as_millisecond());
+    define(&mut natives, "iso", || iso(Timestamp::now()));
+    define(&mut natives, "iso", |ms: INT| at(ms, "time::iso").map(iso));
+    define(&mut natives, "format", |form: ImmutableString| format(Timestamp::now(), &form));
+    define(&mut natives, "format", |ms: INT, form: ImmutableString| {
         at(ms, "time::format").and_then(|time| format(time, &form))
     });
-    define(&mut module, "parse", |text: ImmutableString| parse(&text));
-    define(&mut module, "parse", |text: ImmutableString, form: ImmutableString| parse_as(&text, &form));
-    define(&mut module, "since", |start: INT| since(start as FLOAT / 1e3));
-    define(&mut module, "since", since);
-    define(&mut module, "parse_duration", |text: ImmutableString| -> HostResult<Duration> {
+    define(&mut natives, "parse", |text: ImmutableString| parse(&text));
+    define(&mut natives, "parse", |text: ImmutableString, form: ImmutableString| parse_as(&text, &form));
+    define(&mut natives, "since", |start: INT| since(start as FLOAT / 1e3));
+    define(&mut natives, "since", since);
+    define(&mut natives, "parse_duration", |text: ImmutableString| -> HostResult<Duration> {
         parse_duration(&text).map_err(|error| host_error(format!("`time::parse_duration`: {error}")))
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 /// The time since 1970; zero on a machine whose clock stands before that.

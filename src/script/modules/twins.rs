@@ -7,13 +7,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use regex::Regex;
-use rhai::{AST, Array, Dynamic, EvalAltResult, INT, ImmutableString, Module, NativeCallContext, Variant};
+use rhai::{AST, Array, Dynamic, EvalAltResult, INT, ImmutableString, NativeCallContext, Variant};
 
 use super::args::expect;
 use super::duration::DurationRange;
 use super::http::Response;
 use super::pause::pause;
-use super::{check, define, random};
+use super::{Natives, check, define, random};
 use crate::script::context::HostContext;
 use crate::trace::Pause;
 
@@ -32,23 +32,26 @@ pub fn make_room(path: &str, ast: &mut AST) {
     }
 }
 
-/// Puts the twins in.
-pub fn register(path: &str, module: &mut Module, context: &HostContext) {
+/// Those of a file.
+#[must_use]
+pub fn of(path: &str, context: &HostContext) -> Natives {
+    let mut twins = Natives::default();
     match path {
-        "std/checks" => checks(module, context),
-        "std/think" => think(module, context),
+        "std/checks" => checks(&mut twins, context),
+        "std/think" => think(&mut twins, context),
         _ => {}
     }
+    twins
 }
 
-fn checks(module: &mut Module, context: &HostContext) {
+fn checks(twins: &mut Natives, context: &HostContext) {
     let host = context.clone();
-    define(module, "ok", move |res: Dynamic| -> Done<bool> {
+    define(twins, "ok", move |res: Dynamic| -> Done<bool> {
         let res = response(res, "checks::ok: res")?;
         Ok(check::decided(&host, "status is ok", res.is_ok()))
     });
     let host = context.clone();
-    define(module, "status", move |res: Dynamic, code: Dynamic| -> Done<bool> {
+    define(twins, "status", move |res: Dynamic, code: Dynamic| -> Done<bool> {
         let status = INT::from(response(res, "checks::status: res")?.exchange().status);
         if let Ok(code) = code.as_int() {
             return Ok(check::decided(&host, &format!("status is {code}"), status == code));
@@ -60,7 +63,7 @@ fn checks(module: &mut Module, context: &HostContext) {
         Ok(check::decided(&host, &name, is_one))
     });
     let host = context.clone();
-    define(module, "contains", move |res: Dynamic, text: Dynamic| -> Done<bool> {
+    define(twins, "contains", move |res: Dynamic, text: Dynamic| -> Done<bool> {
         let res = response(res, "checks::contains: res")?;
         let text = string(text, "checks::contains: text")?;
         let held = res.text()?.contains(text.as_str());
@@ -68,23 +71,23 @@ fn checks(module: &mut Module, context: &HostContext) {
     });
 }
 
-fn think(module: &mut Module, context: &HostContext) {
+fn think(twins: &mut Natives, context: &HostContext) {
     let host = context.clone();
-    define(module, "uniform", move |call: NativeCallContext, shortest: Dynamic, longest: Dynamic| -> Done<()> {
+    define(twins, "uniform", move |call: NativeCallContext, shortest: Dynamic, longest: Dynamic| -> Done<()> {
         let shortest = duration(shortest, "think::uniform: shortest")?;
         let range = DurationRange::new(shortest, duration(longest, "think::uniform: longest")?)?;
         let drawn = range.pick(&mut host.vu().rng.borrow_mut());
         pause(&host, &call, Pause::Think, drawn)
     });
     let host = context.clone();
-    define(module, "normal", move |call: NativeCallContext, mean: Dynamic, deviation: Dynamic| -> Done<()> {
+    define(twins, "normal", move |call: NativeCallContext, mean: Dynamic, deviation: Dynamic| -> Done<()> {
         let mean = duration(mean, "think::normal: mean")?.as_secs_f64();
         let deviation = duration(deviation, "think::normal: deviation")?.as_secs_f64();
         let seconds = random::normal(&mut host.vu().rng.borrow_mut(), &mean.into(), &deviation.into())?;
         seconds_if_any(&host, &call, seconds)
     });
     let host = context.clone();
-    define(module, "lognormal", move |call: NativeCallContext, median: Dynamic, spread: Dynamic| -> Done<()> {
+    define(twins, "lognormal", move |call: NativeCallContext, median: Dynamic, spread: Dynamic| -> Done<()> {
         let median = duration(median, "think::lognormal: median")?.as_secs_f64();
         let spread = match spread.is_float() {
             true => spread,
@@ -94,13 +97,13 @@ fn think(module: &mut Module, context: &HostContext) {
         seconds_if_any(&host, &call, median * times)
     });
     let host = context.clone();
-    define(module, "exponential", move |call: NativeCallContext, mean: Dynamic| -> Done<()> {
+    define(twins, "exponential", move |call: NativeCallContext, mean: Dynamic| -> Done<()> {
         let mean = duration(mean, "think::exponential: mean")?.as_secs_f64();
         let seconds = random::exponential(&mut host.vu().rng.borrow_mut(), &mean.into())?;
         seconds_if_any(&host, &call, seconds)
     });
     let host = context.clone();
-    define(module, "reading", move |call: NativeCallContext, words: Dynamic| -> Done<()> {
+    define(twins, "reading", move |call: NativeCallContext, words: Dynamic| -> Done<()> {
         let words = expect(words, "number or string or response", "think::reading: words")?;
         let count = match words.as_float().or_else(|_| words.as_int().map(|count| count as f64)) {
             Ok(count) => count,

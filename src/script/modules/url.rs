@@ -6,11 +6,11 @@
 use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, INT, ImmutableString, Map};
 use url::Url;
 
 use super::argument::expected;
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -102,16 +102,16 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    define(&mut module, "encode", |text: ImmutableString| encode(&text));
-    define(&mut module, "decode", |text: ImmutableString| decode(&text));
-    define(&mut module, "parse", |text: ImmutableString| on_worker_stack(|| parse(&text)));
-    define(&mut module, "query", |parameters: Dynamic| query(parameters, "url::query"));
-    define(&mut module, "join", |base: ImmutableString, reference: ImmutableString| {
+    let mut natives = Natives::default();
+    define(&mut natives, "encode", |text: ImmutableString| encode(&text));
+    define(&mut natives, "decode", |text: ImmutableString| decode(&text));
+    define(&mut natives, "parse", |text: ImmutableString| on_worker_stack(|| parse(&text)));
+    define(&mut natives, "query", |parameters: Dynamic| query(parameters, "url::query"));
+    define(&mut natives, "join", |base: ImmutableString, reference: ImmutableString| {
         on_worker_stack(|| join(&base, &reference))
     });
-    define(&mut module, "with_query", |url: ImmutableString, parameters: Dynamic| with_query(&url, parameters));
-    publish(engine, context, MODULE.name, module);
+    define(&mut natives, "with_query", |url: ImmutableString, parameters: Dynamic| with_query(&url, parameters));
+    publish(engine, context, MODULE.name, natives);
 }
 
 fn encode(text: &str) -> String {

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use rhai::{Dynamic, Engine, ImmutableString, Module};
+use rhai::{Dynamic, Engine, ImmutableString};
 
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::context::{HostContext, VuContext};
 use crate::script::error::host_error;
 
@@ -87,16 +87,16 @@ const DOCS: &[FunctionDoc] = &[
 pub struct VuHandle(pub Rc<VuContext>);
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     let host = context.clone();
-    define(&mut module, "current", move || VuHandle(host.vu()));
+    define(&mut natives, "current", move || VuHandle(host.vu()));
     let host = context.clone();
-    define(&mut module, "remember", move |key: ImmutableString, value: Dynamic| remember(&host.vu(), key, value));
+    define(&mut natives, "remember", move |key: ImmutableString, value: Dynamic| remember(&host.vu(), key, value));
     let host = context.clone();
-    define(&mut module, "recall", move |key: ImmutableString| {
+    define(&mut natives, "recall", move |key: ImmutableString| {
         host.vu().kept.borrow().as_ref().and_then(|kept| kept.get(&key).cloned()).unwrap_or(Dynamic::UNIT)
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
     engine.register_type_with_name::<VuHandle>("Vu");
     engine.register_get("id", |vu: &mut VuHandle| i64::from(vu.0.id));
     engine.register_get("iteration", |vu: &mut VuHandle| vu.0.iteration.get() as i64);

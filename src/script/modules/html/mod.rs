@@ -8,11 +8,11 @@
 use std::rc::Rc;
 
 use html5gum::{DefaultEmitter, HtmlString, StartTag, Token, Tokenizer};
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use rustc_hash::FxHashSet;
 use url::Url;
 
-use super::{HostModule, HostResult, define, publish};
+use super::{HostModule, HostResult, Natives, define, publish};
 use crate::script::bridge;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -34,22 +34,22 @@ pub const MODULE: HostModule = HostModule {
 };
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    define(&mut module, "tags", |html: ImmutableString, name: ImmutableString| {
+    let mut natives = Natives::default();
+    define(&mut natives, "tags", |html: ImmutableString, name: ImmutableString| {
         bridge::on_worker_stack(|| tags(&html, &name))
     });
-    define(&mut module, "resources", |html: ImmutableString, url: ImmutableString| -> HostResult<Array> {
+    define(&mut natives, "resources", |html: ImmutableString, url: ImmutableString| -> HostResult<Array> {
         let page = Url::parse(&url).map_err(|error| host_error(format!("`html::resources`: `{url}`: {error}")))?;
         let found = bridge::on_worker_stack(|| resources(&html, page));
         Ok(found.into_iter().map(Resource::into_value).collect())
     });
     selection::register(engine, &selection::Selectors::default());
-    define(&mut module, "parse", |html: ImmutableString| -> HostResult<selection::Selection> {
+    define(&mut natives, "parse", |html: ImmutableString| -> HostResult<selection::Selection> {
         let page = bridge::on_worker_stack(|| page::Page::parse(&html));
         let page = page.map_err(|error| host_error(format!("`html::parse`: the text {error}")))?;
         Ok(selection::Selection::whole(Rc::new(page)))
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 /// The tags of a page that begin something, without those in templates and in what browsers with scripts skip.

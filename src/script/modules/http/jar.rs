@@ -7,11 +7,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use url::Url;
 
 use super::client::HttpClient;
-use super::{ScriptResult, client_of, define, parsed};
+use super::{Natives, ScriptResult, client_of, define, parsed};
 use crate::net::cookies::{Cookie, Jar, SameSite, SetCookie};
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -28,15 +28,15 @@ const ATTRIBUTES: [&str; 7] = ["domain", "path", "secure", "http_only", "same_si
 const FIELDS: [&str; 9] =
     ["name", "value", "domain", "path", "host_only", "secure", "http_only", "same_site", "expires"];
 
-pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostContext) {
+pub(super) fn register(engine: &mut Engine, natives: &mut Natives, context: &HostContext) {
     for name in ["jar", "cookie_jar"] {
         let host = context.clone();
-        define(module, name, move || CookieJar::of_vu(&host));
+        define(natives, name, move || CookieJar::of_vu(&host));
     }
     let host = context.clone();
-    define(module, "new_jar", move || CookieJar::new(&host));
+    define(natives, "new_jar", move || CookieJar::new(&host));
     let host = context.clone();
-    define(module, "new_jar", move |cookies: Array| {
+    define(natives, "new_jar", move |cookies: Array| {
         let jar = CookieJar::new(&host)?;
         jar.add(&cookies)?;
         Ok::<_, Box<rhai::EvalAltResult>>(jar)

@@ -11,9 +11,9 @@ use ::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
-use super::{HostModule, define, define_for, publish};
+use super::{HostModule, Natives, define, define_for, publish};
 use crate::event::LogLevel;
 use crate::fault::Fault;
 use crate::metric::snapshot::ErrorKey;
@@ -72,36 +72,36 @@ fn register(engine: &mut Engine, context: &HostContext) {
     engine.register_type_with_name::<HttpBody>("HttpBody");
     response::register(engine);
     pages::register(engine, context);
-    let mut module = Module::new();
-    jar::register(engine, &mut module, context);
-    verbs::register(engine, &mut module, context);
-    stream::register(engine, &mut module, context);
-    define(&mut module, "form", |fields: Map| request::form(&fields));
-    define(&mut module, "json", |value: Dynamic| request::json(&value));
+    let mut natives = Natives::default();
+    jar::register(engine, &mut natives, context);
+    verbs::register(engine, &mut natives, context);
+    stream::register(engine, &mut natives, context);
+    define(&mut natives, "form", |fields: Map| request::form(&fields));
+    define(&mut natives, "json", |value: Dynamic| request::json(&value));
     let host = context.clone();
-    define(&mut module, "client", move |settings: Map| HttpClient::new(&host, settings));
+    define(&mut natives, "client", move |settings: Map| HttpClient::new(&host, settings));
     let host = context.clone();
-    define(&mut module, "multipart", move |fields: Dynamic| form::multipart(&host, &fields));
-    define(&mut module, "part", form::named_part);
+    define(&mut natives, "multipart", move |fields: Dynamic| form::multipart(&host, &fields));
+    define(&mut natives, "part", form::named_part);
     let host = context.clone();
-    define(&mut module, "generated", move |size: Dynamic| form::generated(&host, &size, Map::new()));
+    define(&mut natives, "generated", move |size: Dynamic| form::generated(&host, &size, Map::new()));
     let host = context.clone();
-    define(&mut module, "generated", move |size: Dynamic, settings: Map| form::generated(&host, &size, settings));
+    define(&mut natives, "generated", move |size: Dynamic, settings: Map| form::generated(&host, &size, settings));
     let host = context.clone();
-    define(&mut module, "file", move |path: ImmutableString| request::file(&host, &path, None));
+    define(&mut natives, "file", move |path: ImmutableString| request::file(&host, &path, None));
     let host = context.clone();
-    define(&mut module, "file", move |path: ImmutableString, content_type: ImmutableString| {
+    define(&mut natives, "file", move |path: ImmutableString, content_type: ImmutableString| {
         request::file(&host, &path, Some(content_type))
     });
     let host = context.clone();
-    define(&mut module, "cookies", move |url: ImmutableString| CookieJar::of_vu(&host)?.cookies(&url));
+    define(&mut natives, "cookies", move |url: ImmutableString| CookieJar::of_vu(&host)?.cookies(&url));
     let host = context.clone();
-    define(&mut module, "set_cookie", move |url: ImmutableString, name: ImmutableString, value: ImmutableString| {
+    define(&mut natives, "set_cookie", move |url: ImmutableString, name: ImmutableString, value: ImmutableString| {
         CookieJar::of_vu(&host)?.set(&url, &name, &value, &Map::new())
     });
     let host = context.clone();
-    define(&mut module, "clear_cookies", move || clear_cookies(&host));
-    publish(engine, context, "http", module);
+    define(&mut natives, "clear_cookies", move || clear_cookies(&host));
+    publish(engine, context, "http", natives);
 }
 
 fn verb(name: &str) -> ScriptResult<Method> {

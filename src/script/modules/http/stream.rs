@@ -12,12 +12,12 @@ use std::time::Duration;
 use ::http::Method;
 use ::http::header::{ACCEPT, HeaderValue};
 use bytes::Bytes;
-use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map, Module};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 use tokio::task::AbortHandle;
 
 use super::client::HttpClient;
 use super::request::{Prepared, duration, prepare, text, wrong};
-use super::{Response, define, error_code, make, retries, transfer, verb};
+use super::{Natives, Response, define, error_code, make, retries, transfer, verb};
 use crate::fault::Fault;
 use crate::net::events::Format;
 use crate::net::feed::{Arrived, Feed, FeedOptions, OnEvent, Stage};
@@ -370,8 +370,8 @@ impl StreamEvent {
 }
 
 /// Registers the functions, the same as methods of clients, and the types.
-pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostContext) {
-    functions(module, context);
+pub(super) fn register(engine: &mut Engine, natives: &mut Natives, context: &HostContext) {
+    functions(natives, context);
     methods(engine, context);
     engine.register_type_with_name::<EventStream>("EventStream");
     engine.register_iterator_result::<EventStream, StreamEvent>();
@@ -405,25 +405,25 @@ pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostC
     engine.register_fn("to_string", |event: &mut StreamEvent| event.0.arrived.event.data.clone());
 }
 
-fn functions(module: &mut Module, context: &HostContext) {
+fn functions(natives: &mut Natives, context: &HostContext) {
     let host = context.clone();
-    define(module, "stream", move |method: ImmutableString, url: ImmutableString| {
+    define(natives, "stream", move |method: ImmutableString, url: ImmutableString| {
         open(&host, None, verb(&method)?, &url, Dynamic::UNIT, Map::new(), None)
     });
     let host = context.clone();
-    define(module, "stream", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
+    define(natives, "stream", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
         open(&host, None, verb(&method)?, &url, body, Map::new(), None)
     });
     let host = context.clone();
-    define(module, "stream", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
+    define(natives, "stream", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
         open(&host, None, verb(&method)?, &url, body, params, None)
     });
     let host = context.clone();
-    define(module, "events", move |url: ImmutableString| {
+    define(natives, "events", move |url: ImmutableString| {
         open(&host, None, Method::GET, &url, Dynamic::UNIT, Map::new(), Some(Format::Events))
     });
     let host = context.clone();
-    define(module, "events", move |url: ImmutableString, params: Map| {
+    define(natives, "events", move |url: ImmutableString, params: Map| {
         open(&host, None, Method::GET, &url, Dynamic::UNIT, params, Some(Format::Events))
     });
 }

@@ -3,10 +3,10 @@
 use std::any::TypeId;
 
 use ::http::Method;
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 
 use super::client::HttpClient;
-use super::{HttpBody, batch_array, batch_map, define, define_for, send, verb};
+use super::{HttpBody, Natives, batch_array, batch_map, define, define_for, send, verb};
 use crate::script::context::HostContext;
 use crate::script::fixed::FixedMap;
 
@@ -23,8 +23,8 @@ const SENDING: [(&str, Method); 5] = [
 ];
 
 /// Registers both.
-pub(super) fn register(engine: &mut Engine, module: &mut Module, context: &HostContext) {
-    functions(module, context);
+pub(super) fn register(engine: &mut Engine, natives: &mut Natives, context: &HostContext) {
+    functions(natives, context);
     methods(engine, context);
 }
 
@@ -35,24 +35,24 @@ pub fn params_of(name: &str) -> Option<usize> {
     if ASKING.iter().any(is) { Some(1) } else { SENDING.iter().any(is).then_some(2) }
 }
 
-fn functions(module: &mut Module, context: &HostContext) {
+fn functions(natives: &mut Natives, context: &HostContext) {
     let (text, map) = (TypeId::of::<ImmutableString>(), TypeId::of::<Map>());
     let params_types = [map, TypeId::of::<FixedMap>()];
     for (name, method) in ASKING {
         let (host, verb) = (context.clone(), method.clone());
-        define(module, name, move |url: ImmutableString| {
+        define(natives, name, move |url: ImmutableString| {
             send(&host, None, verb.clone(), &url, Dynamic::UNIT, Dynamic::UNIT)
         });
         let with_params = |host: HostContext, verb: Method| {
             move |url: ImmutableString, params: Dynamic| send(&host, None, verb.clone(), &url, Dynamic::UNIT, params)
         };
         for params in params_types {
-            define_for(module, name, &[text, params], with_params(context.clone(), method.clone()));
+            define_for(natives, name, &[text, params], with_params(context.clone(), method.clone()));
         }
     }
     for (name, method) in SENDING {
         let (host, verb) = (context.clone(), method.clone());
-        define(module, name, move |url: ImmutableString| {
+        define(natives, name, move |url: ImmutableString| {
             send(&host, None, verb.clone(), &url, Dynamic::UNIT, Dynamic::UNIT)
         });
         let plain = |host: HostContext, verb: Method| {
@@ -63,32 +63,32 @@ fn functions(module: &mut Module, context: &HostContext) {
                 send(&host, None, verb.clone(), &url, body, params)
             }
         };
-        define(module, name, plain(context.clone(), method.clone()));
+        define(natives, name, plain(context.clone(), method.clone()));
         for body in [text, map, TypeId::of::<HttpBody>()] {
-            define_for(module, name, &[text, body], plain(context.clone(), method.clone()));
+            define_for(natives, name, &[text, body], plain(context.clone(), method.clone()));
         }
         for body in [text, map, TypeId::of::<HttpBody>(), TypeId::of::<Dynamic>()] {
             for params in params_types {
-                define_for(module, name, &[text, body, params], with_params(context.clone(), method.clone()));
+                define_for(natives, name, &[text, body, params], with_params(context.clone(), method.clone()));
             }
         }
     }
     let host = context.clone();
-    define(module, "request", move |method: ImmutableString, url: ImmutableString| {
+    define(natives, "request", move |method: ImmutableString, url: ImmutableString| {
         send(&host, None, verb(&method)?, &url, Dynamic::UNIT, Dynamic::UNIT)
     });
     let host = context.clone();
-    define(module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
+    define(natives, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic| {
         send(&host, None, verb(&method)?, &url, body, Dynamic::UNIT)
     });
     let host = context.clone();
-    define(module, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
+    define(natives, "request", move |method: ImmutableString, url: ImmutableString, body: Dynamic, params: Map| {
         send(&host, None, verb(&method)?, &url, body, params.into())
     });
     let host = context.clone();
-    define(module, "batch", move |requests: Array| batch_array(&host, None, requests));
+    define(natives, "batch", move |requests: Array| batch_array(&host, None, requests));
     let host = context.clone();
-    define(module, "batch", move |requests: Map| batch_map(&host, None, requests));
+    define(natives, "batch", move |requests: Map| batch_map(&host, None, requests));
 }
 
 fn methods(engine: &mut Engine, context: &HostContext) {

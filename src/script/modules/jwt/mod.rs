@@ -6,10 +6,10 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use rhai::{Dynamic, Engine, ImmutableString, Map, Module};
+use rhai::{Dynamic, Engine, ImmutableString, Map};
 
 use super::argument::Data;
-use super::{FunctionDoc, HostModule, HostResult, args, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, args, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -91,16 +91,16 @@ struct Keys {
 
 fn register(engine: &mut Engine, context: &HostContext) {
     let keys = std::rc::Rc::new(Keys { signing: WorkerCache::new(KEYS_MAX), verifying: WorkerCache::new(KEYS_MAX) });
-    let mut module = Module::new();
+    let mut natives = Natives::default();
     let held = keys.clone();
-    define(&mut module, "sign", move |claims: Map, key: Dynamic| {
+    define(&mut natives, "sign", move |claims: Map, key: Dynamic| {
         on_worker_stack(|| sign(&held, claims, key, Map::new()))
     });
     let held = keys.clone();
-    define(&mut module, "sign", move |claims: Map, key: Dynamic, options: Map| {
+    define(&mut natives, "sign", move |claims: Map, key: Dynamic, options: Map| {
         on_worker_stack(|| sign(&held, claims, key, options))
     });
-    define(&mut module, "decode", |token: ImmutableString| -> HostResult<Map> {
+    define(&mut natives, "decode", |token: ImmutableString| -> HostResult<Map> {
         on_worker_stack(|| {
             let parts = Parts::of(&token)?;
             let both = [("header".into(), parts.header.into()), ("claims".into(), parts.claims)];
@@ -108,13 +108,13 @@ fn register(engine: &mut Engine, context: &HostContext) {
         })
     });
     let held = keys.clone();
-    define(&mut module, "verify", move |token: ImmutableString, key: Dynamic| {
+    define(&mut natives, "verify", move |token: ImmutableString, key: Dynamic| {
         on_worker_stack(|| verify(&held, &token, key, Map::new()))
     });
-    define(&mut module, "verify", move |token: ImmutableString, key: Dynamic, options: Map| {
+    define(&mut natives, "verify", move |token: ImmutableString, key: Dynamic, options: Map| {
         on_worker_stack(|| verify(&keys, &token, key, options))
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 }
 
 fn settings(given: Map, defaults: &[(&str, Dynamic)], function: &str) -> HostResult<(Map, Algorithm)> {

@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 
-use super::{FunctionDoc, HostModule, HostResult, define, publish};
+use super::{FunctionDoc, HostModule, HostResult, Natives, define, publish};
 use crate::script::bridge::on_worker_stack;
 use crate::script::context::HostContext;
 use crate::script::error::host_error;
@@ -167,13 +167,13 @@ impl Paths {
 }
 
 fn register(engine: &mut Engine, context: &HostContext) {
-    let mut module = Module::new();
-    define(&mut module, "parse", |text: ImmutableString| -> HostResult<XmlNode> {
+    let mut natives = Natives::default();
+    define(&mut natives, "parse", |text: ImmutableString| -> HostResult<XmlNode> {
         let tree = on_worker_stack(|| Tree::parse(&text));
         let tree = tree.map_err(|error| host_error(format!("`xml::parse`: the text {error}")))?;
         Ok(XmlNode::whole(Rc::new(tree)))
     });
-    publish(engine, context, MODULE.name, module);
+    publish(engine, context, MODULE.name, natives);
 
     engine.register_type_with_name::<XmlNode>("XmlNode");
     let paths = Paths(Rc::new(WorkerCache::new(PATHS_MAX)));
