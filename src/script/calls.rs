@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rhai::{
-    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, FnCallExpr, FnPtr, GlobalRuntimeState, ImmutableString,
-    Module, NativeCallContext, Position, Scope, Stmt,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, FnPtr, GlobalRuntimeState, ImmutableString, Module,
+    NativeCallContext, Position, Scope, Stmt,
 };
 use rustc_hash::FxHashMap;
 
@@ -18,7 +18,6 @@ use super::bridge::stack::StackPool;
 use super::direct::Direct;
 use super::fixed::Fixing;
 use super::modules::duration::DurationRange;
-use super::modules::fixed_argument;
 
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
 const KEPT: usize = 32;
@@ -154,11 +153,6 @@ impl Calls {
 
     /// Makes once what would be the same in each call.
     fn fix(&self, statements: &mut [Stmt], parameters: &[ImmutableString]) {
-        // A function of the script's own comes before the host's.
-        let is_hosts = |call: &FnCallExpr| {
-            call.is_qualified() || self.library.get_script_fn(&call.name, call.args.len()).is_none()
-        };
-        let takes = |call: &FnCallExpr| fixed_argument(call).filter(|_| is_hosts(call));
         let value = |expr: &Expr| {
             // What a closure has captured is one of its parameters, though Rhai does not number it as such.
             if let Expr::Variable(variable, ..) = expr
@@ -175,14 +169,13 @@ impl Calls {
             let stays = value.is_string() || value.is_int() || value.is_float() || value.is_bool();
             (stays || value.is::<Duration>() || value.is::<DurationRange>()).then_some(value)
         };
-        Fixing { takes, value, direct: &self.direct }.statements(statements);
+        Fixing { value, direct: &self.direct }.statements(statements);
     }
 
     fn state(&self, engine: &Engine, level: usize) -> Box<State> {
         let free = self.free.borrow_mut().pop();
         let mut state = free.unwrap_or_else(|| {
             let mut global = engine.new_global_runtime_state();
-            global.lib.push(self.direct.functions().clone());
             global.lib.push(self.library.clone());
             global.source = Some(self.source.clone());
             // Not the top level, where a constant would be everybody's.

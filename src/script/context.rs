@@ -208,7 +208,7 @@ struct Inner {
     /// Calls into the script; none while its init runs. The script holds the context, so the context must not hold it.
     calls: RefCell<Weak<Calls>>,
     /// The host functions, while a script is being loaded; they hold the context as well.
-    namespaces: RefCell<Weak<Namespaces>>,
+    namespaces: RefCell<Weak<RefCell<Namespaces>>>,
     tracer: OnceCell<Tracer>,
     evidence: Evidence,
     /// Requests that `--http-debug` has told or counted.
@@ -281,14 +281,14 @@ impl HostContext {
     }
 
     /// A script is about to be loaded: its host functions are kept here meanwhile.
-    pub fn set_namespaces(&self, namespaces: &Rc<Namespaces>) {
+    pub fn set_namespaces(&self, namespaces: &Rc<RefCell<Namespaces>>) {
         self.0.namespaces.replace(Rc::downgrade(namespaces));
     }
 
     /// Keeps the functions of a namespace, or of an imported file, for calls of the script.
     pub fn keep_natives(&self, name: &str, natives: Natives) {
         if let Some(namespaces) = self.0.namespaces.borrow().upgrade() {
-            namespaces.borrow_mut().insert(name.to_owned(), natives.into());
+            namespaces.borrow_mut().entry(name.to_owned()).or_default().append(natives);
         }
     }
 

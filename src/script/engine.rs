@@ -22,7 +22,7 @@ use super::bridge::{self, Ending, Surroundings, fault};
 use super::calls::Calls;
 use super::context::{HostContext, Phase, VuContext};
 use super::diagnosis::{self, Evidence};
-use super::direct::Direct;
+use super::direct::{self, Direct};
 use super::error::{ClosureFiles, Diagnostic, Note, Place, Sources, Vocabulary, innermost};
 use super::fixed::FixedMap;
 use super::modules::natives::Namespaces;
@@ -80,7 +80,7 @@ pub struct Prepared {
     constants: Constants,
     closures: ClosureFiles,
     renames: Renames,
-    namespaces: Rc<Namespaces>,
+    namespaces: Rc<RefCell<Namespaces>>,
 }
 
 impl Prepared {
@@ -88,7 +88,7 @@ impl Prepared {
     #[must_use]
     pub fn new(context: &HostContext, sources: &Sources) -> Self {
         let (constants, closures) = (Constants::default(), ClosureFiles::default());
-        let (renames, namespaces) = (Renames::default(), Rc::<Namespaces>::default());
+        let (renames, namespaces) = (Renames::default(), Rc::<RefCell<Namespaces>>::default());
         context.set_namespaces(&namespaces);
         let engine = new_engine(context, sources, &constants, &closures, &renames);
         Self { engine, constants, closures, renames, namespaces }
@@ -196,7 +196,6 @@ impl Program {
         vocabulary.constants = constants.borrow().keys().map(ToString::to_string).collect();
         let imports: Vec<_> =
             global.iter_imports_raw().map(|(alias, module)| (alias.clone(), module.clone())).collect();
-        let mut files = FxHashMap::default();
         for (alias, module) in imports {
             if modules::TABLE.iter().any(|known| known.name == alias.as_str()) {
                 let message = format!("`{alias}` is a module of loadr's own");
@@ -211,13 +210,13 @@ impl Program {
                 vocabulary.functions.push(qualified.clone());
                 vocabulary.signatures.push((qualified, parameters));
             }
-            files.extend(module.id().map(|file| (alias.clone(), file.to_owned())));
+            let twins = module.id().and_then(|file| namespaces.borrow().get(file).cloned());
+            namespaces.borrow_mut().extend(twins.map(|twins| (alias.to_string(), twins)));
             engine.register_static_module(alias.as_str(), module);
         }
         drop(scope);
         let engine = Rc::new(engine);
-        let direct =
-            Direct::new(&ast, |name| namespaces.borrow().get(files.get(name).map_or(name, String::as_str)).cloned());
+        let direct = Direct::new(namespaces.take());
         let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone(), direct));
         context.set_calls(&calls);
         let (name, sources) = (name.to_owned(), sources.clone());
@@ -355,6 +354,7 @@ fn new_engine(
         tracer::register(&mut engine);
     }
     engine.register_type_with_name::<FixedMap>("map");
+    direct::register(&mut engine);
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }

@@ -8,9 +8,10 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Stmt, StmtBlock};
+use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Position, Stmt, StmtBlock};
 
-use super::direct::Direct;
+use super::direct::{self, Direct};
+use super::modules::fixed_argument;
 
 /// A map of constants in a script's text. Scripts never hold one: it goes straight to a host function.
 #[derive(Clone)]
@@ -56,20 +57,14 @@ impl FixedMap {
 }
 
 /// Fixes what is constant in statements.
-pub struct Fixing<'a, T, V> {
-    /// Which argument of a call may be a [`FixedMap`].
-    pub takes: T,
+pub struct Fixing<'a, V> {
     /// The value of an expression that has the same each time.
     pub value: V,
     /// What calls are made of that need no search.
     pub direct: &'a Direct,
 }
 
-impl<T, V> Fixing<'_, T, V>
-where
-    T: Fn(&FnCallExpr) -> Option<usize>,
-    V: Fn(&Expr) -> Option<Dynamic>,
-{
+impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
     /// Fixes what is in these statements; closures in them are functions of their own.
     pub fn statements(&self, statements: &mut [Stmt]) {
         statements.iter_mut().for_each(|statement| self.statement(statement));
@@ -78,7 +73,11 @@ where
     fn statement(&self, statement: &mut Stmt) {
         match statement {
             Stmt::Expr(expr) => self.expr(expr),
-            Stmt::FnCall(call, _) => self.call(call),
+            Stmt::FnCall(call, position) => {
+                if let Some(direct) = self.call(call, *position) {
+                    *statement = Stmt::Expr(direct.into());
+                }
+            }
             Stmt::Var(declared, ..) => self.expr(&mut declared.1),
             Stmt::Assignment(assigned) => self.expr(&mut assigned.1.rhs),
             Stmt::Return(Some(expr), ..) | Stmt::BreakLoop(Some(expr), ..) => self.expr(expr),
@@ -105,14 +104,17 @@ where
         match expr {
             // `500.ms`
             Expr::Dot(pair, ..) if is_number(&pair.lhs) && matches!(pair.rhs, Expr::Property(..)) => self.fold(expr),
-            Expr::FnCall(call, _) => {
-                self.call(call);
+            Expr::FnCall(call, position) => {
+                if let Some(direct) = self.call(call, *position) {
+                    *expr = direct;
                 // `1.s..3.s`
-                if call.op_token.is_some() && call.args.iter().all(|part| matches!(part, Expr::DynamicConstant(..))) {
+                } else if call.op_token.is_some()
+                    && call.args.iter().all(|part| matches!(part, Expr::DynamicConstant(..)))
+                {
                     self.fold(expr);
                 }
             }
-            Expr::MethodCall(call, _) => self.call(call),
+            Expr::MethodCall(call, _) => call.args.iter_mut().for_each(|argument| self.expr(argument)),
             Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
                 self.expr(&mut pair.lhs);
                 self.expr(&mut pair.rhs);
@@ -122,14 +124,7 @@ where
             }
             Expr::InterpolatedString(parts, position) => {
                 parts.iter_mut().for_each(|part| self.read(part));
-                let (parts, position) = (together(parts), *position);
-                let whole = match parts.as_slice() {
-                    [Expr::StringConstant(text, _)] => Some(Expr::StringConstant(text.clone(), position)),
-                    _ => self.direct.text(parts, position),
-                };
-                if let Some(whole) = whole {
-                    *expr = whole;
-                }
+                *expr = direct::text(parts, *position);
             }
             Expr::Array(parts, _) => parts.iter_mut().for_each(|part| self.expr(part)),
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, part)| self.expr(part)),
@@ -157,31 +152,20 @@ where
         };
     }
 
-    fn call(&self, call: &mut FnCallExpr) {
+    /// Fixes what is in a call; gives what can stand in its place.
+    fn call(&self, call: &mut FnCallExpr, position: Position) -> Option<Expr> {
         // Only functions of a namespace are sure to leave their arguments as they are.
         let reads = call.is_qualified() || call.op_token.is_some();
         call.args.iter_mut().for_each(|argument| if reads { self.read(argument) } else { self.expr(argument) });
-        if let Some(argument) = (self.takes)(call).and_then(|index| call.args.get_mut(index))
+        if let Some(argument) = fixed_argument(call).and_then(|index| call.args.get_mut(index))
             && let position = argument.position()
             && let Expr::Map(..) = argument
             && let Some(map) = argument.get_literal_value(None).and_then(Dynamic::try_cast::<Map>)
         {
             *argument = Expr::DynamicConstant(Dynamic::from(FixedMap::new(map)).into(), position);
         }
-        self.direct.shorten(call);
+        self.direct.call(call, position)
     }
-}
-
-/// The parts of a text; what is constant in it and stands side by side is one of them.
-fn together(parts: &[Expr]) -> Vec<Expr> {
-    let mut joined: Vec<Expr> = Vec::with_capacity(parts.len());
-    for part in parts {
-        match (joined.last_mut(), part) {
-            (Some(Expr::StringConstant(before, _)), Expr::StringConstant(text, _)) => *before += text,
-            _ => joined.push(part.clone()),
-        }
-    }
-    joined
 }
 
 fn is_number(expr: &Expr) -> bool {

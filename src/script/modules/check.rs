@@ -7,7 +7,7 @@ use std::time::Instant;
 use rhai::{Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
 
 use super::http::Response;
-use super::{FunctionDoc, HostModule, Natives, define, define_for};
+use super::{FunctionDoc, HostModule, Natives, define, define_for, publish_everywhere};
 use crate::metric::builtin;
 use crate::script::bridge::guard::{self, Trip};
 use crate::script::calls::Caller;
@@ -102,23 +102,23 @@ fn register(engine: &mut Engine, context: &HostContext) {
     let types = [TypeId::of::<Response>(), TypeId::of::<ImmutableString>(), TypeId::of::<bool>()];
     define(&mut natives, "check", of_held(context.clone()));
     define_for(&mut natives, "check", &types, of_held(context.clone()));
-    engine.register_global_module(natives.module());
     let host = context.clone();
-    engine.register_fn("check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
+    define(&mut natives, "check", move |call: NativeCallContext, value: Dynamic, conditions: Map, tags: Map| {
         let tags = tag_set(&host, &tags)?;
         check(&host, &call, value, &conditions, tags)
     });
     let host = context.clone();
-    engine.register_fn("group", move |call: NativeCallContext, name: ImmutableString, body: FnPtr| {
+    define(&mut natives, "group", move |call: NativeCallContext, name: ImmutableString, body: FnPtr| {
         group(&host, &call, &name, &body)
     });
-    engine.register_fn("fail", |message: Dynamic| -> Result<(), Box<EvalAltResult>> {
+    define(&mut natives, "fail", |message: Dynamic| -> Result<(), Box<EvalAltResult>> {
         Err(host_error(message.to_string()))
     });
-    engine.register_fn("abort", |message: Dynamic| -> Result<(), Box<EvalAltResult>> {
+    define(&mut natives, "abort", |message: Dynamic| -> Result<(), Box<EvalAltResult>> {
         guard::stop(Trip::Abort(message.to_string()));
         Err(host_error(message.to_string()))
     });
+    publish_everywhere(engine, context, natives);
 }
 
 /// The number of a set of tags that a script gives as a map.

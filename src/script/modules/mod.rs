@@ -5,7 +5,7 @@
 
 use rhai::{Engine, EvalAltResult, FnCallExpr};
 
-pub use self::natives::{Natives, define, define_for, publish};
+pub use self::natives::{Natives, define, define_for, publish, publish_everywhere};
 use super::context::HostContext;
 
 pub mod args;

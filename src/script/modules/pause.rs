@@ -6,7 +6,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext};
 
 use super::argument::short_type_name;
 use super::duration::DurationRange;
-use super::{FunctionDoc, HostModule};
+use super::{FunctionDoc, HostModule, Natives, define, publish_everywhere};
 use crate::script::bridge;
 use crate::script::context::{HostContext, Phase};
 use crate::script::error::host_error;
@@ -40,29 +40,34 @@ const DOCS: &[FunctionDoc] = &[
 ];
 
 fn register(engine: &mut Engine, context: &HostContext) {
+    let mut natives = Natives::default();
     let host = context.clone();
-    engine.register_fn("think", move |call: NativeCallContext, range: DurationRange| {
+    define(&mut natives, "think", move |call: NativeCallContext, range: DurationRange| {
         let duration = range.pick(&mut host.vu().rng.borrow_mut());
         pause(&host, &call, Pause::Think, duration)
     });
     let host = context.clone();
-    engine.register_fn("think", move |call: NativeCallContext, duration: Duration| {
+    define(&mut natives, "think", move |call: NativeCallContext, duration: Duration| {
         pause(&host, &call, Pause::Think, duration)
     });
-    engine.register_fn("think", |other: Dynamic| not_a_duration("think", &other, "`think(1.s..3.s)` or `think(2.s)`"));
+    define(&mut natives, "think", |other: Dynamic| {
+        not_a_duration("think", &other, "`think(1.s..3.s)` or `think(2.s)`")
+    });
     let host = context.clone();
-    engine.register_fn("sleep", move |call: NativeCallContext, duration: Duration| {
+    define(&mut natives, "sleep", move |call: NativeCallContext, duration: Duration| {
         pause(&host, &call, Pause::Sleep, duration)
     });
     let host = context.clone();
-    engine
-        .register_fn("sleep", move |call: NativeCallContext, seconds: i64| pause_seconds(&host, &call, seconds as f64));
+    define(&mut natives, "sleep", move |call: NativeCallContext, seconds: i64| {
+        pause_seconds(&host, &call, seconds as f64)
+    });
     let host = context.clone();
-    engine.register_fn("sleep", move |call: NativeCallContext, seconds: f64| pause_seconds(&host, &call, seconds));
+    define(&mut natives, "sleep", move |call: NativeCallContext, seconds: f64| pause_seconds(&host, &call, seconds));
     let host = context.clone();
-    engine.register_fn("pace", move |duration: Duration| pace(&host, duration));
-    engine.register_fn("pace", |other: Dynamic| not_a_duration("pace", &other, "`pace(10.s)`"));
-    engine.register_fn("sleep", |other: Dynamic| not_a_duration("sleep", &other, "`sleep(2.s)` or `sleep(500.ms)`"));
+    define(&mut natives, "pace", move |duration: Duration| pace(&host, duration));
+    define(&mut natives, "pace", |other: Dynamic| not_a_duration("pace", &other, "`pace(10.s)`"));
+    define(&mut natives, "sleep", |other: Dynamic| not_a_duration("sleep", &other, "`sleep(2.s)` or `sleep(500.ms)`"));
+    publish_everywhere(engine, context, natives);
 }
 
 fn pause_seconds(host: &HostContext, call: &NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {

@@ -13,9 +13,9 @@ use rhai::{
 };
 use rustc_hash::FxHashMap;
 
+use crate::script::calls;
 use crate::script::modules::http::Response;
 use crate::script::rename::written;
-use crate::script::{calls, direct};
 use crate::trace::{Compared, redact};
 use crate::units::format::format_duration;
 
@@ -139,7 +139,7 @@ impl Conditions {
         value: &Dynamic,
         secret: bool,
     ) -> (Result<Dynamic, Box<EvalAltResult>>, Vec<Compared>) {
-        let Some(condition) = self.condition(function) else {
+        let Some(condition) = self.condition(call.engine(), function) else {
             return (function.call_raw(call, None, [value.clone()]), Vec::new());
         };
         let mut scope = Scope::new();
@@ -168,12 +168,12 @@ impl Conditions {
         (held, told.collect())
     }
 
-    fn condition(&self, function: &FnPtr) -> Option<Rc<Condition>> {
+    fn condition(&self, engine: &Engine, function: &FnPtr) -> Option<Rc<Condition>> {
         let key = (ImmutableString::from(function.fn_name()), function.curry().len() + 1);
         if let Some(known) = self.known.borrow().get(&key) {
             return known.clone();
         }
-        let found = self.files.borrow().iter().find_map(|file| file.condition(&key.0, key.1)).map(Rc::new);
+        let found = self.files.borrow().iter().find_map(|file| file.condition(engine, &key.0, key.1)).map(Rc::new);
         self.known.borrow_mut().insert(key, found.clone());
         found
     }
@@ -189,7 +189,7 @@ pub struct Learning {
 }
 
 impl File {
-    fn condition(&self, name: &str, parameters: usize) -> Option<Condition> {
+    fn condition(&self, engine: &Engine, name: &str, parameters: usize) -> Option<Condition> {
         let mut alone = self.ast.clone();
         // `clone_functions_only_filtered` does not filter: Rhai 1.27 copies all functions into a module that has none.
         let is_it = |known: &str, count: usize| known == name && count == parameters;
@@ -202,11 +202,24 @@ impl File {
             }
             true
         });
-        let mut telling = Telling { note: direct::call_of(NOTE, 2)?, sides: Vec::new() };
+        let mut telling = Telling { note: note_call(engine)?, sides: Vec::new() };
         if let Some(last) = statements.last_mut() {
             telling.statement(last);
         }
         Some(Condition { parameters, statements, sides: telling.sides, around: self.around.clone() })
+    }
+}
+
+/// A call of [`NOTE`], to be copied: what Rhai calculates of name and number of parameters is in it.
+fn note_call(engine: &Engine) -> Option<FnCallExpr> {
+    let ast = engine.compile(format!("{NOTE}(0, 0)")).ok()?;
+    match ast.statements() {
+        [Stmt::FnCall(call, _)] => Some((**call).clone()),
+        [Stmt::Expr(expr)] => match &**expr {
+            Expr::FnCall(call, _) => Some((**call).clone()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -509,7 +522,7 @@ mod tests {
         let closure = found.expect("a closure");
         let (name, parameters) = (closure.name.to_owned(), closure.params.len());
         let file = File { ast, around: engine.new_global_runtime_state() };
-        let found = file.condition(&name, parameters).expect("it is there");
+        let found = file.condition(&engine, &name, parameters).expect("it is there");
         found.sides.iter().map(|side| format!("{} {}", side.expression, side.wanted).trim().to_owned()).collect()
     }
 
