@@ -6,18 +6,16 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use rhai::{
-    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, Expr, FnPtr, GlobalRuntimeState, ImmutableString, Module,
-    NativeCallContext, Position, Scope, Stmt,
+    AST, Caches, Dynamic, Engine, EvalAltResult, FnPtr, GlobalRuntimeState, ImmutableString, Module, NativeCallContext,
+    Position, Scope, Stmt,
 };
 use rustc_hash::FxHashMap;
 
 use super::bridge::stack::StackPool;
-use super::direct::Direct;
-use super::fixed::Fixing;
-use super::modules::duration::DurationRange;
+use super::fixed::Body;
+use super::fixed::body::statements_of;
 
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
 const KEPT: usize = 32;
@@ -28,7 +26,6 @@ pub struct Calls {
     /// Where scripts beside the one that runs get their stacks from.
     stacks: Rc<StackPool>,
     library: Rc<Module>,
-    direct: Direct,
     source: ImmutableString,
     #[expect(clippy::vec_box, reason = "states go in and out at each call; what moves is a pointer")]
     free: RefCell<Vec<Box<State>>>,
@@ -40,7 +37,9 @@ pub struct Calls {
 /// A function of the script.
 struct Function {
     parameters: Box<[ImmutableString]>,
-    statements: Box<[Stmt]>,
+    /// Its statements, where it has no body of ours.
+    statements: Vec<Stmt>,
+    body: Option<Body>,
 }
 
 /// What Rhai keeps in mind during a call.
@@ -51,14 +50,13 @@ struct State {
 }
 
 impl Calls {
-    /// Calls into the functions of `ast`, which has a source, and from them to the host functions of `direct`.
+    /// Calls into the functions of `ast`, which has a source.
     #[must_use]
-    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>, direct: Direct) -> Self {
+    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>) -> Self {
         Self {
             engine,
             stacks,
             library: ast.shared_lib().clone(),
-            direct,
             source: ast.source().unwrap_or_default().into(),
             free: RefCell::default(),
             functions: RefCell::default(),
@@ -136,40 +134,10 @@ impl Calls {
 
     fn find(&self, name: &str, arguments: usize) -> Option<Rc<Function>> {
         let function = self.library.get_script_fn(name, arguments)?;
-        // The only public way to a function's statements is to walk through it.
-        let mut alone = Module::new();
-        alone.set_script_fn(function.clone());
-        let mut statements = Vec::new();
-        AST::new([], alone).walk(&mut |path| {
-            if let [ASTNode::Stmt(statement)] = path {
-                statements.push((*statement).clone());
-            }
-            true
-        });
-        let parameters: Box<[ImmutableString]> = function.params.iter().cloned().collect();
-        self.fix(&mut statements, &parameters);
-        Some(Rc::new(Function { parameters, statements: statements.into() }))
-    }
-
-    /// Makes once what would be the same in each call.
-    fn fix(&self, statements: &mut [Stmt], parameters: &[ImmutableString]) {
-        let value = |expr: &Expr| {
-            // What a closure has captured is one of its parameters, though Rhai does not number it as such.
-            if let Expr::Variable(variable, ..) = expr
-                && parameters.contains(&variable.1)
-            {
-                return None;
-            }
-            let (mut global, mut caches) = (self.engine.new_global_runtime_state(), Caches::new());
-            let statement = [Stmt::Expr(expr.clone().into())];
-            #[expect(deprecated, reason = "the only evaluation of a single expression")]
-            let value =
-                self.engine.eval_statements_raw(&mut global, &mut caches, &mut Scope::new(), &statement).ok()?;
-            // What is else may be changed by who gets it, or is found out at its own place.
-            let stays = value.is_string() || value.is_int() || value.is_float() || value.is_bool();
-            (stays || value.is::<Duration>() || value.is::<DurationRange>()).then_some(value)
-        };
-        Fixing { value, direct: &self.direct }.statements(statements);
+        let parameters = function.params.iter().cloned().collect();
+        let statements = statements_of(function.clone());
+        let body = Body::of(&statements);
+        Some(Rc::new(Function { parameters, statements, body }))
     }
 
     fn state(&self, engine: &Engine, level: usize) -> Box<State> {
@@ -207,9 +175,12 @@ impl State {
         for (name, argument) in function.parameters.iter().zip(arguments) {
             self.scope.push_dynamic(name.clone(), argument);
         }
+        let statements = match &function.body {
+            Some(body) => body.statements(engine, &self.global),
+            None => &function.statements,
+        };
         #[expect(deprecated, reason = "the only call that leaves Rhai's memory with us")]
-        let value =
-            engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, &function.statements)?;
+        let value = engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, statements)?;
         self.scope.clear();
         self.global.truncate_imports(0);
         self.global.always_search_scope = false;

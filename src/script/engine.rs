@@ -22,9 +22,8 @@ use super::bridge::{self, Ending, Surroundings, fault};
 use super::calls::Calls;
 use super::context::{HostContext, Phase, VuContext};
 use super::diagnosis::{self, Evidence};
-use super::direct::{self, Direct};
 use super::error::{ClosureFiles, Diagnostic, Note, Place, Sources, Vocabulary, innermost};
-use super::fixed::FixedMap;
+use super::fixed::{self, FixedMap, Known};
 use super::modules::natives::Namespaces;
 use super::modules::{self, FunctionDoc};
 use super::rename::{Renames, is_written};
@@ -141,6 +140,7 @@ impl Program {
         if let Some(tracer) = context.tracer() {
             tracer.conditions().learn(&engine, &ast);
         }
+        let ast = fixed::body::prepare(&ast, Known::to(&ast, name, &namespaces));
         let mut functions: Vec<_> = ast
             .iter_functions()
             .filter(|function| is_written(function.name))
@@ -210,14 +210,11 @@ impl Program {
                 vocabulary.functions.push(qualified.clone());
                 vocabulary.signatures.push((qualified, parameters));
             }
-            let twins = module.id().and_then(|file| namespaces.borrow().get(file).cloned());
-            namespaces.borrow_mut().extend(twins.map(|twins| (alias.to_string(), twins)));
             engine.register_static_module(alias.as_str(), module);
         }
         drop(scope);
         let engine = Rc::new(engine);
-        let direct = Direct::new(namespaces.take());
-        let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone(), direct));
+        let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone()));
         context.set_calls(&calls);
         let (name, sources) = (name.to_owned(), sources.clone());
         Ok(Self { engine, ast, calls, constants, name, sources, vocabulary, evidence, functions })
@@ -354,7 +351,7 @@ fn new_engine(
         tracer::register(&mut engine);
     }
     engine.register_type_with_name::<FixedMap>("map");
-    direct::register(&mut engine);
+    fixed::register(&mut engine);
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }

@@ -6,7 +6,6 @@ pub mod check;
 pub mod context;
 pub mod curves;
 pub mod diagnosis;
-pub mod direct;
 pub mod engine;
 pub mod error;
 pub mod fixed;

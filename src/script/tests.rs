@@ -1,12 +1,15 @@
 //! Scripts run as virtual users, without an engine: what the host must bear.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::context::{Shared, Told};
 use super::host::{Script, ScriptSpec};
+use super::modules::data::DataPool;
 use crate::metric::registry::{Recorder, SeriesLimits};
 use crate::metric::snapshot::{Snapshot, SourceId};
 use crate::plan::{self, Layer, Plan, ScriptFacts, Source};
@@ -21,6 +24,18 @@ struct Stage {
     recorder: Recorder,
     log: Arc<Mutex<Vec<String>>>,
     _directory: tempfile::TempDir,
+}
+
+/// What the workers of a run over `tests/fixtures` share.
+pub fn shared(seed: u64) -> Arc<Shared> {
+    Arc::new(Shared {
+        base_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"),
+        seed,
+        data: DataPool::default(),
+        env: BTreeMap::default(),
+        log: Arc::new(|_| {}),
+        told: Told::default(),
+    })
 }
 
 fn load(files: &[(&str, &str)]) -> Result<(Script, Arc<Mutex<Vec<String>>>, tempfile::TempDir), String> {

@@ -2,26 +2,16 @@
 //! need a server.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use rhai::{Engine, OptimizationLevel, Position};
 
-use super::data::DataPool;
 use super::{FunctionDoc, TABLE};
-use crate::script::context::{HostContext, Phase, Shared};
+use crate::script::context::{HostContext, Phase};
+use crate::script::tests::shared;
 
 /// An engine with every module, over `tests/fixtures`.
 fn engine(seed: u64) -> Engine {
-    let base_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let context = HostContext::new(Arc::new(Shared {
-        base_dir,
-        seed,
-        data: DataPool::default(),
-        env: Default::default(),
-        log: Arc::new(|_| {}),
-        told: Default::default(),
-    }));
+    let context = HostContext::new(shared(seed));
     let mut engine = Engine::new();
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_max_expr_depths(64, 64);
@@ -84,15 +74,7 @@ fn errors_carry_the_place_of_the_call() {
 
 #[test]
 fn data_files_are_opened_in_init_alone() {
-    let base_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let context = HostContext::new(Arc::new(Shared {
-        base_dir,
-        seed: 1,
-        data: DataPool::default(),
-        env: Default::default(),
-        log: Arc::new(|_| {}),
-        told: Default::default(),
-    }));
+    let context = HostContext::new(shared(1));
     let mut engine = Engine::new();
     (super::data::MODULE.register)(&mut engine, &context);
     assert!(engine.run("data::lines(\"words.txt\")").is_ok());

@@ -1,67 +1,18 @@
-//! What is the same each time a journey's statements are run: made once.
-//!
-//! Rhai makes a map of constants anew wherever it evaluates it, and the host function that gets it takes it apart again: a
-//! tenth of what a small request costs. In the statements that Rust runs itself ([`super::calls`]) such an argument becomes a
-//! [`FixedMap`], if the function it is for takes one; that one remembers what it came to the first time. Durations (`500.ms`,
-//! `1.s..3.s`) and constants of the script become what they are.
-
-use std::cell::OnceCell;
-use std::rc::Rc;
+//! What is the same each time in statements gets its place; the rest of them stays as it is.
 
 use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Position, Stmt, StmtBlock};
 
-use super::direct::{self, Direct};
-use super::modules::fixed_argument;
-
-/// A map of constants in a script's text. Scripts never hold one: it goes straight to a host function.
-#[derive(Clone)]
-pub struct FixedMap(Rc<Fixed>);
-
-struct Fixed {
-    map: Map,
-    labels: OnceCell<Labels>,
-}
-
-/// What the parameters of a request come to where they only say how it is counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Labels {
-    /// The number of its name.
-    pub name: u32,
-    /// Whether it was given one.
-    pub named: bool,
-    /// The number of its set of tags.
-    pub tags: u32,
-}
-
-impl FixedMap {
-    fn new(map: Map) -> Self {
-        Self(Rc::new(Fixed { map, labels: OnceCell::new() }))
-    }
-
-    /// The map.
-    #[must_use]
-    pub fn map(&self) -> &Map {
-        &self.0.map
-    }
-
-    /// What it came to, once that is known.
-    #[must_use]
-    pub fn labels(&self) -> Option<Labels> {
-        self.0.labels.get().copied()
-    }
-
-    /// Takes note of what it came to.
-    pub fn note(&self, labels: Labels) {
-        let _ = self.0.labels.set(labels);
-    }
-}
+use super::FixedMap;
+use super::call::Known;
+use super::text::text;
+use crate::script::modules::fixed_argument;
 
 /// Fixes what is constant in statements.
 pub struct Fixing<'a, V> {
     /// The value of an expression that has the same each time.
     pub value: V,
-    /// What calls are made of that need no search.
-    pub direct: &'a Direct,
+    /// The host functions that are known.
+    pub known: &'a Known,
 }
 
 impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
@@ -124,7 +75,7 @@ impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
             }
             Expr::InterpolatedString(parts, position) => {
                 parts.iter_mut().for_each(|part| self.read(part));
-                *expr = direct::text(parts, *position);
+                *expr = text(parts, *position);
             }
             Expr::Array(parts, _) => parts.iter_mut().for_each(|part| self.expr(part)),
             Expr::Map(parts, _) => parts.0.iter_mut().for_each(|(_, part)| self.expr(part)),
@@ -164,7 +115,7 @@ impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
         {
             *argument = Expr::DynamicConstant(Dynamic::from(FixedMap::new(map)).into(), position);
         }
-        self.direct.call(call, position)
+        self.known.call(call, position)
     }
 }
 

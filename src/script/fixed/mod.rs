@@ -1,0 +1,77 @@
+//! What is the same each time a script's statements are run: made once.
+//!
+//! Rhai evaluates what a script says as it stands, each time anew: it makes a map of constants, looks for the function that a call
+//! means, asks for a function for each part of a text. Here a function's [`Body`] is gone through when it first runs
+//! ([`statements`]): maps of constants become [`FixedMap`]s, durations and constants become what they are, calls of host functions
+//! know their functions ([`call`]), texts are put together in one go ([`text`]). Calls and texts are expressions of a syntax of our
+//! own, which no script can write. What a script does, and what its errors say, is the same.
+
+use rhai::{CustomExpr, Dynamic, Engine, EvalContext, Expr, Expression, ImmutableString, Position};
+
+pub use self::body::Body;
+pub use self::call::Known;
+use self::call::Site;
+pub use self::map::{FixedMap, Labels};
+use self::text::Text;
+use super::modules::HostResult;
+
+pub mod body;
+pub mod call;
+pub mod map;
+pub mod statements;
+pub mod text;
+
+/// The key of the syntax: no word of a script.
+const KEY: &str = "`";
+
+/// An expression of the syntax.
+#[derive(Clone)]
+enum Made {
+    Body(Body),
+    Call(Site),
+    Text(Text),
+}
+
+/// Lets an engine evaluate what is made here.
+pub fn register(engine: &mut Engine) {
+    let never = |_: &[ImmutableString], _: &str, _: &mut Dynamic| Ok(None);
+    engine.register_custom_syntax_with_state_raw(KEY, never, false, evaluate);
+}
+
+fn evaluate(context: &mut EvalContext, inputs: &[Expression], made: &Dynamic) -> HostResult<Dynamic> {
+    let made = made.read_lock::<Made>().expect("what is made here");
+    match (&*made, inputs.len()) {
+        (Made::Body(body), _) => body.run(context),
+        (Made::Text(text), _) => text.written(context, inputs),
+        (Made::Call(site), 0) => site.call::<0>(context, inputs),
+        (Made::Call(site), 1) => site.call::<1>(context, inputs),
+        (Made::Call(site), 2) => site.call::<2>(context, inputs),
+        (Made::Call(site), 3) => site.call::<3>(context, inputs),
+        (Made::Call(site), _) => site.call::<4>(context, inputs),
+    }
+}
+
+fn made(inputs: impl IntoIterator<Item = Expr>, made: Made, position: Position) -> Expr {
+    let syntax = CustomExpr {
+        inputs: inputs.into_iter().collect(),
+        tokens: std::iter::once(KEY.into()).collect(),
+        state: Dynamic::from(made),
+        scope_may_be_changed: false,
+        self_terminated: false,
+    };
+    Expr::Custom(syntax.into(), position)
+}
+
+#[cfg(test)]
+mod tests {
+    use rhai::{AST, Module, Stmt};
+
+    use super::*;
+
+    /// What an expression gives.
+    pub fn run(expr: Expr) -> String {
+        let mut engine = Engine::new_raw();
+        register(&mut engine);
+        engine.eval_ast::<Dynamic>(&AST::new([Stmt::Expr(expr.into())], Module::new())).expect("it runs").to_string()
+    }
+}
