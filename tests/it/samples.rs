@@ -52,7 +52,9 @@ fn the_slowest_requests_are_in_the_export_with_the_trace_that_they_carried() {
     for request in &slow {
         assert_eq!((&*request.method, request.status, &*request.group), ("GET", 200, "deep"));
         assert_eq!(request.url, format!("{}/slow", server.base()));
-        assert!(request.duration_ms >= Some(80.0) && request.phases.waiting_ms >= Some(79.0));
+        // What is on its way when the worker is put aside may have been answered for a while before it is known to be sent.
+        let answered = request.phases.sending_ms.unwrap_or(0.0) + request.phases.waiting_ms.unwrap_or(0.0);
+        assert!(request.duration_ms >= Some(80.0) && answered >= 79.0, "{request:?}");
         assert!(request.at_s >= 0.0 && request.at_s <= report.run.duration_s, "{ran}");
         assert!(request.started_at > report.run.started_at && (1..=2).contains(&request.vu));
         assert!(request.bytes_sent > 0 && request.bytes_received > 0 && request.scenario == "default");
