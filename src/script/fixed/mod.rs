@@ -3,8 +3,8 @@
 //! Rhai evaluates what a script says as it stands, each time anew: it makes a map of constants, looks for the function that a call
 //! means, asks for a function for each part of a text. Here a function's [`Body`] is gone through when it first runs
 //! ([`statements`]): maps of constants become [`FixedMap`]s, durations and constants become what they are, calls of host functions
-//! know their functions ([`call`]), texts are put together in one go ([`text`]). Calls and texts are expressions of a syntax of our
-//! own, which no script can write. What a script does, and what its errors say, is the same.
+//! know their functions ([`call`]), properties of responses are read where they are ([`property`]), texts are put together in one
+//! go ([`text`]). These are expressions of a syntax of our own, which no script can write. What a script does, and what its errors say, is the same.
 
 use rhai::{CustomExpr, Dynamic, Engine, EvalContext, Expr, Expression, ImmutableString, Position};
 
@@ -12,12 +12,14 @@ pub use self::body::Body;
 pub use self::call::Known;
 use self::call::Site;
 pub use self::map::{FixedMap, Labels};
+use self::property::Reading;
 use self::text::Text;
 use super::modules::HostResult;
 
 pub mod body;
 pub mod call;
 pub mod map;
+pub mod property;
 pub mod statements;
 pub mod text;
 
@@ -29,6 +31,7 @@ const KEY: &str = "`";
 enum Made {
     Body(Body),
     Call(Site),
+    Property(Reading),
     Text(Text),
 }
 
@@ -42,6 +45,7 @@ fn evaluate(context: &mut EvalContext, inputs: &[Expression], made: &Dynamic) ->
     let made = made.read_lock::<Made>().expect("what is made here");
     match (&*made, inputs.len()) {
         (Made::Body(body), _) => body.run(context),
+        (Made::Property(reading), _) => reading.read(context, inputs),
         (Made::Text(text), _) => text.written(context, inputs),
         (Made::Call(site), 0) => site.call::<0>(context, inputs),
         (Made::Call(site), 1) => site.call::<1>(context, inputs),

@@ -4,6 +4,7 @@ use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Position, Stmt, Stmt
 
 use super::FixedMap;
 use super::call::Known;
+use super::property::property;
 use super::text::text;
 use crate::script::modules::fixed_argument;
 
@@ -69,6 +70,9 @@ impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
             Expr::Dot(pair, ..) | Expr::Index(pair, ..) => {
                 self.expr(&mut pair.lhs);
                 self.expr(&mut pair.rhs);
+                if let Some(read) = property(expr) {
+                    *expr = read;
+                }
             }
             Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
                 parts.iter_mut().for_each(|part| self.expr(part));

@@ -40,7 +40,7 @@ pub mod jar;
 mod jar_docs;
 mod pages;
 mod request;
-mod response;
+pub mod response;
 mod retries;
 mod stream;
 mod stream_docs;

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rhai::{Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map};
+use rhai::{Dynamic, Engine, EvalAltResult, ImmutableString, Map};
 
 use super::client::HttpClient;
 use crate::net::{Exchange, charset, decode};
 use crate::script::bridge;
 use crate::script::error::host_error;
 use crate::script::lazy_json::LazyJson;
+use crate::script::modules::HostResult;
 use crate::script::modules::html::page::{Page, PageError};
 use crate::script::modules::html::selection::Selection;
 use crate::script::modules::json::JsonPaths;
@@ -289,49 +290,52 @@ fn millis_or_zero(duration: Option<Duration>) -> f64 {
     duration.map_or(0.0, millis)
 }
 
+/// What a script reads of a response, by the name of the property.
+#[must_use]
+pub fn property(name: &str) -> Option<Property> {
+    PROPERTIES.iter().find(|(known, _)| *known == name).map(|(_, read)| *read)
+}
+
+/// Reads a property.
+pub type Property = fn(&Response) -> HostResult<Dynamic>;
+
+const PROPERTIES: &[(&str, Property)] = &[
+    ("status", |r| Ok(i64::from(r.0.exchange.status).into())),
+    ("status_text", |r| {
+        let status = ::http::StatusCode::from_u16(r.0.exchange.status).ok();
+        Ok(status.and_then(|status| status.canonical_reason()).unwrap_or_default().into())
+    }),
+    ("ok", |r| Ok(r.is_ok().into())),
+    ("expected", |r| Ok(r.0.expected.into())),
+    ("body", |r| Ok(r.text()?.into())),
+    ("bytes", |r| Ok(Dynamic::from_blob(r.body()?.to_vec()))),
+    ("size", |r| Ok(r.size().into())),
+    ("digest", |r| Ok(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.digest).into())),
+    ("saved", |r| Ok(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.saved).into())),
+    ("headers", |r| Ok(Dynamic::from(Headers(r.0.clone())))),
+    ("cookies", |r| Ok(r.cookies().into())),
+    ("caches", |r| Ok(r.caches().into())),
+    ("timings", |r| Ok(Dynamic::from(Phases(r.0.clone())))),
+    ("duration", |r| Ok(Dynamic::from(r.0.exchange.timings.duration()))),
+    ("url", |r| Ok(r.0.exchange.url.as_str().into())),
+    ("redirects", |r| Ok((r.0.redirects as i64).into())),
+    ("attempts", |r| Ok(i64::from(r.0.attempts.get()).into())),
+    ("proto", |r| Ok(r.0.exchange.protocol.unwrap_or_default().into())),
+    ("tls_version", |r| Ok(r.0.exchange.tls_version.unwrap_or_default().into())),
+    ("remote_ip", |r| Ok(r.0.exchange.remote.map_or_else(String::new, |remote| remote.ip().to_string()).into())),
+    ("remote_port", |r| Ok(r.0.exchange.remote.map_or(0, |remote| i64::from(remote.port())).into())),
+    ("reused", |r| Ok(r.0.exchange.reused.into())),
+    ("error", |r| Ok(r.0.exchange.error.as_ref().map_or("", |error| error.detail.as_str()).into())),
+    ("error_code", |r| Ok(i64::from(super::error_code(&r.0.exchange)).into())),
+    ("request", |r| Ok(Dynamic::from(r.request()))),
+];
+
 /// Registers the types of responses.
 pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Response>("Response");
-    engine.register_get("status", |r: &mut Response| i64::from(r.0.exchange.status));
-    engine.register_get("status_text", |r: &mut Response| {
-        let status = ::http::StatusCode::from_u16(r.0.exchange.status).ok();
-        ImmutableString::from(status.and_then(|status| status.canonical_reason()).unwrap_or_default())
-    });
-    engine.register_get("ok", |r: &mut Response| r.is_ok());
-    engine.register_get("expected", |r: &mut Response| r.0.expected);
-    engine.register_get("body", |r: &mut Response| r.text());
-    engine.register_get("bytes", |r: &mut Response| -> Result<Blob, Box<EvalAltResult>> { Ok(r.body()?.to_vec()) });
-    engine.register_get("size", |r: &mut Response| r.size());
-    engine.register_get("digest", |r: &mut Response| {
-        ImmutableString::from(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.digest))
-    });
-    engine.register_get("saved", |r: &mut Response| {
-        ImmutableString::from(r.0.exchange.taken.as_ref().map_or("", |taken| &taken.saved))
-    });
-    engine.register_get("headers", |r: &mut Response| Headers(r.0.clone()));
-    engine.register_get("cookies", |r: &mut Response| r.cookies());
-    engine.register_get("caches", |r: &mut Response| r.caches());
-    engine.register_get("timings", |r: &mut Response| Phases(r.0.clone()));
-    engine.register_get("duration", |r: &mut Response| r.0.exchange.timings.duration());
-    engine.register_get("url", |r: &mut Response| ImmutableString::from(r.0.exchange.url.as_str()));
-    engine.register_get("redirects", |r: &mut Response| r.0.redirects as i64);
-    engine.register_get("attempts", |r: &mut Response| i64::from(r.0.attempts.get()));
-    engine.register_get("proto", |r: &mut Response| ImmutableString::from(r.0.exchange.protocol.unwrap_or_default()));
-    engine.register_get("tls_version", |r: &mut Response| {
-        ImmutableString::from(r.0.exchange.tls_version.unwrap_or_default())
-    });
-    engine.register_get("remote_ip", |r: &mut Response| {
-        r.0.exchange.remote.map_or_else(ImmutableString::new, |remote| remote.ip().to_string().into())
-    });
-    engine.register_get("remote_port", |r: &mut Response| {
-        r.0.exchange.remote.map_or(0, |remote| i64::from(remote.port()))
-    });
-    engine.register_get("reused", |r: &mut Response| r.0.exchange.reused);
-    engine.register_get("error", |r: &mut Response| {
-        ImmutableString::from(r.0.exchange.error.as_ref().map_or("", |error| error.detail.as_str()))
-    });
-    engine.register_get("error_code", |r: &mut Response| i64::from(super::error_code(&r.0.exchange)));
-    engine.register_get("request", |r: &mut Response| r.request());
+    for (name, read) in PROPERTIES {
+        engine.register_get(name, |r: &mut Response| read(r));
+    }
     let paths = JsonPaths::default();
     engine.register_fn("json", |r: &mut Response| r.json());
     engine.register_fn("json", move |r: &mut Response, path: ImmutableString| r.json_at(&paths, &path));
