@@ -2,30 +2,35 @@
 //!
 //! Rhai resolves each place that calls something once for each call that comes from Rust: it starts every one of those
 //! with an empty memory. Here what was resolved is kept, in [`State`]s that calls take turns with, as many as there are calls
-//! suspended at one time; and a function's statements are run as they are, without the ways that lead to a function.
+//! suspended at one time; and a function's statements are gone through once ([`super::fixed`]) and then run as they are, without
+//! the ways that lead to a function. So are those of the functions that it calls.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::{OnceCell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use rhai::{
-    AST, Caches, Dynamic, Engine, EvalAltResult, FnPtr, GlobalRuntimeState, ImmutableString, Module, NativeCallContext,
-    Position, Scope, Stmt,
+    AST, ASTNode, Caches, Dynamic, Engine, EvalAltResult, EvalContext, Expr, Expression, FnCallExpr, FnPtr,
+    GlobalRuntimeState, ImmutableString, Module, NativeCallContext, Position, Scope, ScriptFuncDef, Stmt,
 };
 use rustc_hash::FxHashMap;
 
 use super::bridge::stack::StackPool;
-use super::fixed::Body;
-use super::fixed::body::statements_of;
+use super::fixed::{Fixing, Known};
+use super::modules::HostResult;
+use super::modules::duration::DurationRange;
 
 /// States that are kept for calls to come. More calls than this are suspended at one time often, but seldom begin at one.
 const KEPT: usize = 32;
 
 /// Calls into one script on one worker.
 pub struct Calls {
+    this: Weak<Calls>,
     engine: Rc<Engine>,
     /// Where scripts beside the one that runs get their stacks from.
     stacks: Rc<StackPool>,
     library: Rc<Module>,
+    known: Known,
     source: ImmutableString,
     #[expect(clippy::vec_box, reason = "states go in and out at each call; what moves is a pointer")]
     free: RefCell<Vec<Box<State>>>,
@@ -36,10 +41,9 @@ pub struct Calls {
 
 /// A function of the script.
 struct Function {
+    name: ImmutableString,
     parameters: Box<[ImmutableString]>,
-    /// Its statements, where it has no body of ours.
-    statements: Vec<Stmt>,
-    body: Option<Body>,
+    statements: Box<[Stmt]>,
 }
 
 /// What Rhai keeps in mind during a call.
@@ -50,18 +54,20 @@ struct State {
 }
 
 impl Calls {
-    /// Calls into the functions of `ast`, which has a source.
+    /// Calls into the functions of `ast`, which has a source; `known` are the host functions that it can call.
     #[must_use]
-    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>) -> Self {
-        Self {
+    pub fn new(engine: Rc<Engine>, ast: &AST, stacks: Rc<StackPool>, known: Known) -> Rc<Self> {
+        Rc::new_cyclic(|this| Self {
+            this: this.clone(),
             engine,
             stacks,
             library: ast.shared_lib().clone(),
+            known,
             source: ast.source().unwrap_or_default().into(),
             free: RefCell::default(),
             functions: RefCell::default(),
             closures: RefCell::default(),
-        }
+        })
     }
 
     /// Calls a function of the script.
@@ -74,18 +80,8 @@ impl Calls {
         name: &str,
         arguments: Vec<Dynamic>,
     ) -> Result<Dynamic, Box<EvalAltResult>> {
-        let count = arguments.len();
-        let overload = |known: &&Rc<Function>| known.parameters.len() == count;
-        let known = self.functions.borrow().get(name).and_then(|known| known.iter().find(overload).cloned());
-        let function = match known {
-            Some(function) => function,
-            None => {
-                let Some(function) = self.find(name, count) else {
-                    return Err(EvalAltResult::ErrorFunctionNotFound(name.into(), Position::NONE).into());
-                };
-                self.functions.borrow_mut().entry(name.to_owned()).or_default().push(function.clone());
-                function
-            }
+        let Some(function) = self.known_function(name, arguments.len()) else {
+            return Err(EvalAltResult::ErrorFunctionNotFound(name.into(), Position::NONE).into());
         };
         let mut state = self.state(engine, 0);
         let result = state.run(engine, &function, arguments);
@@ -132,12 +128,72 @@ impl Calls {
         function
     }
 
+    /// A function of the script, gone through once.
+    fn known_function(&self, name: &str, arguments: usize) -> Option<Rc<Function>> {
+        let overload = |known: &&Rc<Function>| known.parameters.len() == arguments;
+        if let Some(known) = self.functions.borrow().get(name).and_then(|known| known.iter().find(overload)) {
+            return Some(known.clone());
+        }
+        let function = self.find(name, arguments)?;
+        self.functions.borrow_mut().entry(name.to_owned()).or_default().push(function.clone());
+        Some(function)
+    }
+
     fn find(&self, name: &str, arguments: usize) -> Option<Rc<Function>> {
-        let function = self.library.get_script_fn(name, arguments)?;
-        let parameters = function.params.iter().cloned().collect();
-        let statements = statements_of(function.clone());
-        let body = Body::of(&statements);
-        Some(Rc::new(Function { parameters, statements, body }))
+        let function = self.written(name, arguments)?;
+        // The only public way to a function's statements is to walk through it.
+        let mut alone = Module::new();
+        alone.set_script_fn(function.clone());
+        let mut statements = Vec::new();
+        AST::new([], alone).walk(&mut |path| {
+            if let [ASTNode::Stmt(statement)] = path {
+                statements.push((*statement).clone());
+            }
+            true
+        });
+        let parameters: Box<[ImmutableString]> = function.params.iter().cloned().collect();
+        Fixing { calls: self, parameters: &parameters }.statements(&mut statements);
+        Some(Rc::new(Function { name: function.name.clone(), parameters, statements: statements.into() }))
+    }
+
+    /// A function as it stands in the script; methods of a type are called otherwise.
+    fn written(&self, name: &str, arguments: usize) -> Option<&Rc<ScriptFuncDef>> {
+        let mut own = self.library.iter_script_fn_info().map(|(.., function)| function);
+        own.find(|own| own.name == name && own.params.len() == arguments && own.this_type.is_none())
+    }
+
+    /// The host functions that the script can call.
+    #[must_use]
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// A call of the script's own function, if it is one.
+    #[must_use]
+    pub fn own(&self, call: &FnCallExpr, position: Position) -> Option<OwnCall> {
+        if call.is_qualified() || call.capture_parent_scope {
+            return None;
+        }
+        let name = self.written(&call.name, call.args.len())?.name.clone();
+        Some(OwnCall { calls: self.this.clone(), name, position, function: Rc::default() })
+    }
+
+    /// The value of an expression that has the same each time, in a function of these parameters.
+    #[must_use]
+    pub fn constant(&self, expr: &Expr, parameters: &[ImmutableString]) -> Option<Dynamic> {
+        // What a closure has captured is one of its parameters, though Rhai does not number it as such.
+        if let Expr::Variable(variable, ..) = expr
+            && parameters.contains(&variable.1)
+        {
+            return None;
+        }
+        let (mut global, mut caches) = (self.engine.new_global_runtime_state(), Caches::new());
+        let statement = [Stmt::Expr(expr.clone().into())];
+        #[expect(deprecated, reason = "the only evaluation of a single expression")]
+        let value = self.engine.eval_statements_raw(&mut global, &mut caches, &mut Scope::new(), &statement).ok()?;
+        // What is else may be changed by who gets it, or is found out at its own place.
+        let stays = value.is_string() || value.is_int() || value.is_float() || value.is_bool();
+        (stays || value.is::<Duration>() || value.is::<DurationRange>()).then_some(value)
     }
 
     fn state(&self, engine: &Engine, level: usize) -> Box<State> {
@@ -175,15 +231,66 @@ impl State {
         for (name, argument) in function.parameters.iter().zip(arguments) {
             self.scope.push_dynamic(name.clone(), argument);
         }
-        let statements = match &function.body {
-            Some(body) => body.statements(engine, &self.global),
-            None => &function.statements,
-        };
+        self.evaluate(engine, function)
+    }
+
+    /// Runs a function whose parameters are in the scope.
+    fn evaluate(&mut self, engine: &Engine, function: &Function) -> Result<Dynamic, Box<EvalAltResult>> {
         #[expect(deprecated, reason = "the only call that leaves Rhai's memory with us")]
-        let value = engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, statements)?;
+        let value =
+            engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, &function.statements)?;
         self.scope.clear();
         self.global.truncate_imports(0);
         self.global.always_search_scope = false;
+        Ok(value)
+    }
+}
+
+/// Where a function of the script calls another one.
+#[derive(Clone)]
+pub struct OwnCall {
+    calls: Weak<Calls>,
+    name: ImmutableString,
+    position: Position,
+    function: Rc<OnceCell<Weak<Function>>>,
+}
+
+impl OwnCall {
+    /// Calls it.
+    ///
+    /// # Errors
+    /// What it or one of the arguments throws.
+    pub fn run(&self, context: &mut EvalContext, arguments: &[Expression]) -> HostResult<Dynamic> {
+        let (engine, level) = (context.engine(), context.global_runtime_state().level);
+        let calls = self.calls.upgrade();
+        let known = || calls.as_ref()?.known_function(&self.name, arguments.len());
+        let function = self
+            .function
+            .get()
+            .and_then(Weak::upgrade)
+            .or_else(|| known().inspect(|function| self.function.set(Rc::downgrade(function)).unwrap_or_default()));
+        let (Some(calls), Some(function)) = (&calls, function) else {
+            return Err(EvalAltResult::ErrorFunctionNotFound(self.name.to_string(), self.position).into());
+        };
+        // How deep calls may be nested is the guard's to say: it looks at the stack, and tells where it was.
+        let mut state = calls.state(engine, level);
+        for (name, argument) in function.parameters.iter().zip(arguments) {
+            match context.eval_expression_tree(argument) {
+                Ok(value) => _ = state.scope.push_dynamic(name.clone(), value.flatten()),
+                Err(error) => {
+                    state.scope.clear();
+                    calls.put_back(state);
+                    return Err(error);
+                }
+            }
+        }
+        let value = state.evaluate(engine, &function).map_err(|mut error| {
+            if error.is_system_exception() {
+                error.set_position(self.position);
+            }
+            in_call(&function.name, &calls.source, error, self.position)
+        })?;
+        calls.put_back(state);
         Ok(value)
     }
 }
@@ -228,17 +335,17 @@ impl<'a> Caller<'a> {
     /// An error of a function, with the place of its call.
     fn told(&self, function: &FnPtr, error: Box<EvalAltResult>) -> Box<EvalAltResult> {
         let source = self.calls.as_ref().map_or("", |calls| &calls.source);
-        in_call(function, source, error, self.context.call_position())
+        in_call(function.fn_name(), source, error, self.context.call_position())
     }
 }
 
 /// An error of a function of the file `source` that was called at a place, as Rhai tells it.
 #[must_use]
-pub fn in_call(function: &FnPtr, source: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+pub fn in_call(name: &str, source: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     if error.is_system_exception() {
         return error;
     }
-    EvalAltResult::ErrorInFunctionCall(function.fn_name().to_owned(), source.to_owned(), error, position).into()
+    EvalAltResult::ErrorInFunctionCall(name.to_owned(), source.to_owned(), error, position).into()
 }
 
 impl Drop for Caller<'_> {

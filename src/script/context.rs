@@ -285,15 +285,9 @@ impl HostContext {
         self.0.namespaces.replace(Rc::downgrade(namespaces));
     }
 
-    /// The host functions; none before a script is about to be loaded, nor after it is dropped.
-    #[must_use]
-    pub fn namespaces(&self) -> Option<Rc<RefCell<Namespaces>>> {
-        self.0.namespaces.borrow().upgrade()
-    }
-
     /// Keeps the functions of a namespace, or of an imported file, for calls of the script.
     pub fn keep_natives(&self, name: &str, natives: Natives) {
-        if let Some(namespaces) = self.namespaces() {
+        if let Some(namespaces) = self.0.namespaces.borrow().upgrade() {
             namespaces.borrow_mut().entry(name.to_owned()).or_default().append(natives);
         }
     }

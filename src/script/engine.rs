@@ -140,7 +140,6 @@ impl Program {
         if let Some(tracer) = context.tracer() {
             tracer.conditions().learn(&engine, &ast);
         }
-        let ast = fixed::body::prepare(&ast, Known::to(&ast, name, &namespaces));
         let mut functions: Vec<_> = ast
             .iter_functions()
             .filter(|function| is_written(function.name))
@@ -214,7 +213,7 @@ impl Program {
         }
         drop(scope);
         let engine = Rc::new(engine);
-        let calls = Rc::new(Calls::new(engine.clone(), &ast, pool.clone()));
+        let calls = Calls::new(engine.clone(), &ast, pool.clone(), Known::to(&ast, name, &namespaces));
         context.set_calls(&calls);
         let (name, sources) = (name.to_owned(), sources.clone());
         Ok(Self { engine, ast, calls, constants, name, sources, vocabulary, evidence, functions })

@@ -11,8 +11,6 @@ use rustc_hash::FxHashMap;
 
 use super::context::HostContext;
 use super::error::{CLOSURE_PREFIX, ClosureFiles, Sources, host_error};
-use super::fixed::Known;
-use super::fixed::body::prepare;
 use super::modules::twins;
 use super::rename::Renames;
 use crate::units;
@@ -138,9 +136,6 @@ impl ModuleResolver for SharedResolver {
         let has_twins = resolver.context.tracer().is_none();
         if has_twins {
             twins::make_room(path, &mut ast);
-            if let Some(namespaces) = resolver.context.namespaces() {
-                ast = prepare(&ast, Known::to(&ast, &name, &namespaces));
-            }
         }
         resolver.closures.insert(ast.iter_functions().map(|function| function.name), &name);
         resolver.loading.borrow_mut().push(name.clone());

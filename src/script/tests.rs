@@ -15,6 +15,7 @@ use crate::metric::snapshot::{Snapshot, SourceId};
 use crate::plan::{self, Layer, Plan, ScriptFacts, Source};
 use crate::vu::{Cancel, Outcome, Seat, Start, StopReason, Vu, VuFactory, VuHost, WorkerSeat};
 
+mod both_ways;
 mod diagnostics;
 mod open;
 

@@ -37,7 +37,7 @@ impl Known {
                     // Whatever it is, no host module.
                     _ => "",
                 };
-                Some((import.1.name.to_string(), source_name(path, Some(name))))
+                (!import.1.name.is_empty()).then(|| (import.1.name.to_string(), source_name(path, Some(name))))
             }
             _ => None,
         };

@@ -1,22 +1,23 @@
 //! What is the same each time a script's statements are run: made once.
 //!
 //! Rhai evaluates what a script says as it stands, each time anew: it makes a map of constants, looks for the function that a call
-//! means, asks for a function for each part of a text. Here a function's [`Body`] is gone through when it first runs
-//! ([`statements`]): maps of constants become [`FixedMap`]s, durations and constants become what they are, calls of host functions
-//! know their functions ([`call`]), properties of responses are read where they are ([`property`]), texts are put together in one
-//! go ([`text`]). These are expressions of a syntax of our own, which no script can write. What a script does, and what its errors say, is the same.
+//! means, asks for a function for each part of a text. The statements that Rust runs itself ([`super::calls`]) are gone through
+//! before they first run ([`statements`]): maps of constants become [`FixedMap`]s, durations and constants become what they are,
+//! calls know their functions ([`call`]), properties of responses are read where they are ([`property`]), texts are put together in
+//! one go ([`text`]). These are expressions of a syntax of our own, which no script can write. What a script does, and what its
+//! errors say, is the same.
 
 use rhai::{CustomExpr, Dynamic, Engine, EvalContext, Expr, Expression, ImmutableString, Position};
 
-pub use self::body::Body;
 pub use self::call::Known;
 use self::call::Site;
 pub use self::map::{FixedMap, Labels};
 use self::property::Reading;
+pub use self::statements::Fixing;
 use self::text::Text;
+use super::calls::OwnCall;
 use super::modules::HostResult;
 
-pub mod body;
 pub mod call;
 pub mod map;
 pub mod property;
@@ -29,8 +30,8 @@ const KEY: &str = "`";
 /// An expression of the syntax.
 #[derive(Clone)]
 enum Made {
-    Body(Body),
     Call(Site),
+    Own(OwnCall),
     Property(Reading),
     Text(Text),
 }
@@ -44,7 +45,7 @@ pub fn register(engine: &mut Engine) {
 fn evaluate(context: &mut EvalContext, inputs: &[Expression], made: &Dynamic) -> HostResult<Dynamic> {
     let made = made.read_lock::<Made>().expect("what is made here");
     match (&*made, inputs.len()) {
-        (Made::Body(body), _) => body.run(context),
+        (Made::Own(call), _) => call.run(context, inputs),
         (Made::Property(reading), _) => reading.read(context, inputs),
         (Made::Text(text), _) => text.written(context, inputs),
         (Made::Call(site), 0) => site.call::<0>(context, inputs),

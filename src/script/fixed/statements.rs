@@ -2,21 +2,21 @@
 
 use rhai::{Dynamic, Expr, FnCallExpr, ImmutableString, Map, Position, Stmt, StmtBlock};
 
-use super::FixedMap;
-use super::call::Known;
 use super::property::property;
 use super::text::text;
+use super::{FixedMap, Made, made};
+use crate::script::calls::Calls;
 use crate::script::modules::fixed_argument;
 
-/// Fixes what is constant in statements.
-pub struct Fixing<'a, V> {
-    /// The value of an expression that has the same each time.
-    pub value: V,
-    /// The host functions that are known.
-    pub known: &'a Known,
+/// Goes through the statements of a function.
+pub struct Fixing<'a> {
+    /// What they can call, and the script's constants.
+    pub calls: &'a Calls,
+    /// The function's.
+    pub parameters: &'a [ImmutableString],
 }
 
-impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
+impl Fixing<'_> {
     /// Fixes what is in these statements; closures in them are functions of their own.
     pub fn statements(&self, statements: &mut [Stmt]) {
         statements.iter_mut().for_each(|statement| self.statement(statement));
@@ -100,7 +100,7 @@ impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
     /// Puts its value in the place of an expression, where it has one.
     fn fold(&self, expr: &mut Expr) {
         let position = expr.position();
-        let Some(value) = (self.value)(expr) else { return };
+        let Some(value) = self.calls.constant(expr, self.parameters) else { return };
         *expr = match value.read_lock::<ImmutableString>() {
             Some(text) => Expr::StringConstant(text.clone(), position),
             None => Expr::DynamicConstant(value.clone().into(), position),
@@ -119,7 +119,10 @@ impl<V: Fn(&Expr) -> Option<Dynamic>> Fixing<'_, V> {
         {
             *argument = Expr::DynamicConstant(Dynamic::from(FixedMap::new(map)).into(), position);
         }
-        self.known.call(call, position)
+        match self.calls.own(call, position) {
+            Some(own) => Some(made(call.args.iter().cloned(), Made::Own(own), position)),
+            None => self.calls.known().call(call, position),
+        }
     }
 }
 

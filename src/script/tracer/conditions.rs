@@ -157,7 +157,7 @@ impl Conditions {
         let held =
             call.engine().eval_statements_raw(&mut global, &mut Caches::new(), &mut scope, &condition.statements);
         let source = condition.around.source.as_deref().unwrap_or_default();
-        let held = held.map_err(|error| calls::in_call(function, source, error, call.call_position()));
+        let held = held.map_err(|error| calls::in_call(function.fn_name(), source, error, call.call_position()));
         let found = found.0.take();
         let told = condition.sides.iter().zip(found).filter_map(|(side, found)| {
             let found = found?;
