@@ -261,19 +261,13 @@ impl OwnCall {
     /// # Errors
     /// What it or one of the arguments throws.
     pub fn run(&self, context: &mut EvalContext, arguments: &[Expression]) -> HostResult<Dynamic> {
-        let (engine, level) = (context.engine(), context.global_runtime_state().level);
-        let calls = self.calls.upgrade();
-        let known = || calls.as_ref()?.known_function(&self.name, arguments.len());
-        let function = self
-            .function
-            .get()
-            .and_then(Weak::upgrade)
-            .or_else(|| known().inspect(|function| self.function.set(Rc::downgrade(function)).unwrap_or_default()));
-        let (Some(calls), Some(function)) = (&calls, function) else {
-            return Err(EvalAltResult::ErrorFunctionNotFound(self.name.to_string(), self.position).into());
-        };
+        let not_found = || EvalAltResult::ErrorFunctionNotFound(self.name.to_string(), self.position);
+        let calls = self.calls.upgrade().ok_or_else(not_found)?;
+        let known = || calls.known_function(&self.name, arguments.len()).map(|known| Rc::downgrade(&known));
+        let function = self.function.get_or_init(|| known().unwrap_or_default()).upgrade().ok_or_else(not_found)?;
+        let engine = context.engine();
         // How deep calls may be nested is the guard's to say: it looks at the stack, and tells where it was.
-        let mut state = calls.state(engine, level);
+        let mut state = calls.state(engine, context.global_runtime_state().level);
         for (name, argument) in function.parameters.iter().zip(arguments) {
             match context.eval_expression_tree(argument) {
                 Ok(value) => _ = state.scope.push_dynamic(name.clone(), value.flatten()),
