@@ -200,11 +200,34 @@ const STDLIB: &str = r#"
 /// Calls each function that has a twin in Rust, with what it takes and with what it can't use, and prints what it gives and
 /// which random number comes next.
 const TWINS: &str = r#"
+import "std/auth" as auth;
 import "std/checks" as checks;
 import "std/think" as think;
 const BASE = env("BASE_URL");
+fn logins() {
+    for (password, index) in ["secret", "wrong", 5] {
+        http::clear_cookies();
+        tell(`login ${index}`, || auth::login(BASE, "user1", password));
+    }
+    for (base, index) in [5, "no url", (), `${BASE}/status/404`] {
+        tell(`login at ${index}`, || auth::login(base, "user1", "secret"));
+    }
+    let fields = #{ user: "user1", password: "secret" };
+    for (given, index) in [fields, #{}, 5, (), "text"] {
+        http::clear_cookies();
+        tell(`form ${index}`, || auth::form_login(BASE, given));
+        let forms = [#{}, #{ page: "/", action: "/login" }, #{ token: () }, #{ token: "no_such" }, #{ token: 5 },
+            #{ page: "/products" }, #{ action: "/status/500" }, #{ action: 5 }, #{ page: 5 }, #{ pgae: "/" }, 5, ()];
+        for (form, of) in forms {
+            http::clear_cookies();
+            tell(`form ${index} ${of}`, || auth::form_login(BASE, given, form));
+        }
+    }
+    if fields.len() != 2 { fail("the fields have changed"); }
+}
 fn tell(what, f) {
-    let said = try_call(f);
+    let said = `${try_call(f)}`;
+    said.replace(BASE, "BASE");
     print(`${what}: ${said}, then ${random::int(1, 1000000)}`);
 }
 fn try_call(f) {
@@ -215,6 +238,7 @@ fn try_call(f) {
 fn journey() {
     let res = http::get(`${BASE}/products`);
     let none = http::get(`${BASE}/status/404`);
+    logins();
     for (given, index) in [res, none, (), "text", 200] {
         tell(`ok ${index}`, || checks::ok(given));
         for code in [200, 404, 200.0, "200", [200, 204], [204], [404.0, "x"], [], ()] {

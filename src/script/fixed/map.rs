@@ -26,7 +26,9 @@ pub struct Labels {
 }
 
 impl FixedMap {
-    pub(super) fn new(map: Map) -> Self {
+    /// Of this map.
+    #[must_use]
+    pub fn new(map: Map) -> Self {
         Self(Rc::new(Fixed { map, labels: OnceCell::new() }))
     }
 

@@ -3,24 +3,28 @@
 //! The text in `stdlib/` says what they do: people read it, `loadr watch` and `loadr docs` go by it, and a rehearsal runs it. A
 //! run takes these twins in their place, at a third of the cost. A test runs the text's own examples both ways.
 
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use ::http::Method;
 use regex::Regex;
-use rhai::{AST, Array, Dynamic, EvalAltResult, INT, ImmutableString, NativeCallContext, Variant};
+use rhai::{AST, Array, Dynamic, EvalAltResult, INT, ImmutableString, Map, NativeCallContext, Variant};
 
-use super::args::expect;
+use super::args::{expect, options};
 use super::duration::DurationRange;
 use super::http::Response;
 use super::pause::pause;
-use super::{Natives, check, define, random};
+use super::{Natives, check, define, html, http, random};
 use crate::script::context::HostContext;
+use crate::script::fixed::FixedMap;
 use crate::trace::Pause;
 
 type Done<T> = Result<T, Box<EvalAltResult>>;
 
 /// The functions of each file that have a twin, with how many parameters each takes.
 const TABLE: &[(&str, &[(&str, usize)])] = &[
+    ("std/auth", &[("login", 3), ("form_login", 2), ("form_login", 3)]),
     ("std/checks", &[("ok", 1), ("status", 2), ("contains", 2)]),
     ("std/think", &[("uniform", 2), ("normal", 2), ("lognormal", 2), ("exponential", 1), ("reading", 1)]),
 ];
@@ -37,11 +41,79 @@ pub fn make_room(path: &str, ast: &mut AST) {
 pub fn of(path: &str, context: &HostContext) -> Natives {
     let mut twins = Natives::default();
     match path {
+        "std/auth" => auth(&mut twins, context),
         "std/checks" => checks(&mut twins, context),
         "std/think" => think(&mut twins, context),
         _ => {}
     }
     twins
+}
+
+fn auth(twins: &mut Natives, context: &HostContext) {
+    let forms = Rc::new(Forms::new(context));
+    let with = forms.clone();
+    define(twins, "login", move |call: NativeCallContext, base: Dynamic, user: Dynamic, password: Dynamic| {
+        let fields = Map::from_iter([("user".into(), user), ("password".into(), password)]);
+        with.log_in(&call, base, fields.into(), Map::new().into())
+    });
+    let with = forms.clone();
+    define(twins, "form_login", move |call: NativeCallContext, base: Dynamic, fields: Dynamic| {
+        with.log_in(&call, base, fields, Map::new().into())
+    });
+    define(twins, "form_login", move |call: NativeCallContext, base: Dynamic, fields: Dynamic, form: Dynamic| {
+        forms.log_in(&call, base, fields, form)
+    });
+}
+
+/// Logs in by forms.
+struct Forms {
+    host: HostContext,
+    /// How the two requests are counted.
+    page: FixedMap,
+    login: FixedMap,
+}
+
+impl Forms {
+    fn new(host: &HostContext) -> Self {
+        let named = |name: &str| FixedMap::new(Map::from_iter([("name".into(), name.into())]));
+        Self { host: host.clone(), page: named("login page"), login: named("login") }
+    }
+
+    fn log_in(&self, call: &NativeCallContext, base: Dynamic, fields: Dynamic, form: Dynamic) -> Done<Dynamic> {
+        let base = string(base, "auth::form_login: base")?;
+        let mut fields: Map = typed(fields, "map", "auth::form_login: fields")?;
+        let says_token = form.read_lock::<Map>().is_some_and(|form| form.contains_key("token"));
+        let defaults = [("page", "/login".into()), ("action", Dynamic::UNIT), ("token", Dynamic::UNIT)];
+        let defaults = defaults.map(|(name, value)| (name.into(), value));
+        let mut settings = options(form, Map::from_iter(defaults), "auth::form_login")?;
+        let mut take = |name: &str| settings.remove(name).unwrap_or_default();
+        let (page, action, token) = (take("page"), take("action"), take("token"));
+        let on_site = |path: Dynamic| call.call_native_fn::<ImmutableString>("+", (base.clone(), path));
+        let page = on_site(page)?;
+        let action = if action.is_unit() { page.clone() } else { on_site(action)? };
+        let token = if says_token { token } else { "csrf_token".into() };
+
+        let params = Dynamic::from(self.page.clone());
+        let res = http::send(&self.host, None, Method::GET, &page, Dynamic::UNIT, params)?;
+        if !token.is_unit() {
+            let token = token.into_immutable_string().ok();
+            let value = match &token {
+                Some(token) if res.is_ok() => html::input_value(&res.text()?, token),
+                _ => None,
+            };
+            check::decided(&self.host, "login page has a token", value.is_some());
+            let (Some(token), Some(value)) = (token, value) else { return Ok(Dynamic::UNIT) };
+            fields.insert(token.as_str().into(), value.into());
+        }
+
+        // A site that refuses a login shows its form again, often with status 200: so a login has led somewhere else.
+        let (body, params) = (Dynamic::from(http::form_body(&fields)), Dynamic::from(self.login.clone()));
+        let res = http::send(&self.host, None, Method::POST, &action, body, params)?;
+        let url = res.exchange().url.as_str();
+        let accepted = res.is_ok() && url != page.as_str() && url != action.as_str();
+        check::decided(&self.host, "logged in", accepted);
+        Ok(if accepted { Dynamic::from(res) } else { Dynamic::UNIT })
+    }
 }
 
 fn checks(twins: &mut Natives, context: &HostContext) {

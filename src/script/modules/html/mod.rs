@@ -94,6 +94,16 @@ fn tags(html: &str, name: &str) -> Array {
     maps.collect()
 }
 
+/// What stands in the field of a form: of the first `<input>` of that name. Found on the worker's stack.
+#[must_use]
+pub fn input_value(html: &str, name: &str) -> Option<String> {
+    bridge::on_worker_stack(|| {
+        let mut inputs = start_tags(html).filter(|tag| *tag.name == b"input").take(FOUND_MAX);
+        let field = inputs.find(|tag| attribute(tag, "name").is_some_and(|known| known == name))?;
+        attribute(&field, "value")
+    })
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Resource {
     url: Url,

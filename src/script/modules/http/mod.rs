@@ -51,6 +51,7 @@ pub use client::HttpClient;
 pub use client_docs::MODULE as CLIENTS;
 pub use jar::CookieJar;
 pub use jar_docs::MODULE as JARS;
+pub(super) use request::form as form_body;
 pub use request::{HttpBody, PARAMS};
 use request::{Prepared, prepare};
 use response::RequestEcho;
@@ -110,7 +111,7 @@ fn verb(name: &str) -> ScriptResult<Method> {
 }
 
 #[inline(never)]
-fn send(
+pub(super) fn send(
     host: &HostContext,
     client: Option<&HttpClient>,
     method: Method,
