@@ -88,7 +88,10 @@ impl Forms {
         let mut settings = options(form, Map::from_iter(defaults), "auth::form_login")?;
         let mut take = |name: &str| settings.remove(name).unwrap_or_default();
         let (page, action, token) = (take("page"), take("action"), take("token"));
-        let on_site = |path: Dynamic| call.call_native_fn::<ImmutableString>("+", (base.clone(), path));
+        let on_site = |path: Dynamic| match path.read_lock::<ImmutableString>() {
+            Some(path) => Ok(&base + &*path),
+            None => call.call_native_fn("+", (base.clone(), path.clone())),
+        };
         let page = on_site(page)?;
         let action = if action.is_unit() { page.clone() } else { on_site(action)? };
         let token = if says_token { token } else { "csrf_token".into() };
