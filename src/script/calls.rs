@@ -84,11 +84,18 @@ impl Calls {
             return Err(EvalAltResult::ErrorFunctionNotFound(name.into(), Position::NONE).into());
         };
         let mut state = self.state(engine, 0);
-        let result = state.run(engine, &function, arguments);
-        if result.is_ok() {
-            self.put_back(state);
+        match state.run(engine, &function, arguments) {
+            Ok(value) => {
+                self.put_back(state);
+                Ok(value)
+            }
+            Err(error) => match *error {
+                EvalAltResult::Exit(value, _) => {
+                    Ok(value.try_cast_result::<Exiting>().map_or_else(|other| other, |exiting| exiting.0))
+                }
+                _ => Err(error),
+            },
         }
-        result
     }
 
     /// Where scripts beside the one that runs get their stacks from.
@@ -239,11 +246,28 @@ impl State {
         #[expect(deprecated, reason = "the only call that leaves Rhai's memory with us")]
         let value =
             engine.eval_statements_raw(&mut self.global, &mut self.caches, &mut self.scope, &function.statements)?;
+        if value.is::<Exiting>() {
+            return Err(EvalAltResult::Exit(value, Position::NONE).into());
+        }
         self.scope.clear();
         self.global.truncate_imports(0);
         self.global.always_search_scope = false;
         Ok(value)
     }
+}
+
+/// What `exit(value)` of a script ends it with. Rhai takes it for what the statements gave that it was asked to run: this type
+/// tells the two apart, so that it ends all that is running, and not the innermost call alone.
+#[derive(Clone)]
+struct Exiting(Dynamic);
+
+/// Registers `exit`, which ends what is being run.
+pub fn register(engine: &mut Engine) {
+    let exit = |value: Dynamic| -> HostResult<Dynamic> {
+        Err(EvalAltResult::Exit(Dynamic::from(Exiting(value)), Position::NONE).into())
+    };
+    engine.register_fn("exit", exit);
+    engine.register_fn("exit", move || exit(Dynamic::UNIT));
 }
 
 /// Where a function of the script calls another one.
@@ -270,7 +294,12 @@ impl OwnCall {
         let mut state = calls.state(engine, context.global_runtime_state().level);
         for (name, argument) in function.parameters.iter().zip(arguments) {
             match context.eval_expression_tree(argument) {
-                Ok(value) => _ = state.scope.push_dynamic(name.clone(), value.flatten()),
+                Ok(value) => {
+                    let value = value.flatten();
+                    // A constant that is handed over is a variable of the function's: a copy may be changed.
+                    let value = if value.is_read_only() { value.clone() } else { value };
+                    state.scope.push_dynamic(name.clone(), value);
+                }
                 Err(error) => {
                     state.scope.clear();
                     calls.put_back(state);
@@ -336,7 +365,7 @@ impl<'a> Caller<'a> {
 /// An error of a function of the file `source` that was called at a place, as Rhai tells it.
 #[must_use]
 pub fn in_call(name: &str, source: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
-    if error.is_system_exception() {
+    if error.is_system_exception() || matches!(*error, EvalAltResult::Exit(..)) {
         return error;
     }
     EvalAltResult::ErrorInFunctionCall(name.to_owned(), source.to_owned(), error, position).into()

@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 use super::bridge::guard::{self, Budget};
 use super::bridge::stack::StackPool;
 use super::bridge::{self, Ending, Surroundings, fault};
-use super::calls::Calls;
+use super::calls::{self, Calls};
 use super::context::{HostContext, Phase, VuContext};
 use super::diagnosis::{self, Evidence};
 use super::error::{ClosureFiles, Diagnostic, Note, Place, Sources, Vocabulary, innermost};
@@ -213,7 +213,7 @@ impl Program {
         }
         drop(scope);
         let engine = Rc::new(engine);
-        let calls = Calls::new(engine.clone(), &ast, pool.clone(), Known::to(&ast, name, &namespaces));
+        let calls = Calls::new(engine.clone(), &ast, pool.clone(), Known::in_file(&ast, name, &namespaces));
         context.set_calls(&calls);
         let (name, sources) = (name.to_owned(), sources.clone());
         Ok(Self { engine, ast, calls, constants, name, sources, vocabulary, evidence, functions })
@@ -351,6 +351,7 @@ fn new_engine(
     }
     engine.register_type_with_name::<FixedMap>("map");
     fixed::register(&mut engine);
+    calls::register(&mut engine);
     for module in modules::TABLE {
         (module.register)(&mut engine, context);
     }

@@ -21,6 +21,15 @@ pub fn host_error(message: impl Into<String>) -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorRuntime(message.into().into(), Position::NONE))
 }
 
+/// The error with a place: its own, or else this one.
+#[must_use]
+pub fn placed(mut error: Box<EvalAltResult>, place: Position) -> Box<EvalAltResult> {
+    if error.position().is_none() {
+        error.set_position(place);
+    }
+    error
+}
+
 /// The texts of the script and of what it imports, by the name that diagnostics show. Shared by all workers, so that
 /// they compile what was looked at, whatever happens to the files meanwhile.
 #[derive(Clone, Debug, Default)]

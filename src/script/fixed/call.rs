@@ -29,7 +29,7 @@ pub struct Known {
 impl Known {
     /// Those that the file `name` can call.
     #[must_use]
-    pub fn to(ast: &AST, name: &str, namespaces: &Rc<RefCell<Namespaces>>) -> Self {
+    pub fn in_file(ast: &AST, name: &str, namespaces: &Rc<RefCell<Namespaces>>) -> Self {
         let import = |statement: &Stmt| match statement {
             Stmt::Import(import, _) => {
                 let path = match &import.0 {
@@ -79,11 +79,18 @@ pub(super) struct Site {
 }
 
 impl Site {
-    pub(super) fn call<const N: usize>(
-        &self,
-        context: &mut EvalContext,
-        arguments: &[Expression],
-    ) -> HostResult<Dynamic> {
+    /// Calls the function that fits.
+    pub(super) fn run(&self, context: &mut EvalContext, arguments: &[Expression]) -> HostResult<Dynamic> {
+        match arguments.len() {
+            0 => self.call::<0>(context, arguments),
+            1 => self.call::<1>(context, arguments),
+            2 => self.call::<2>(context, arguments),
+            3 => self.call::<3>(context, arguments),
+            _ => self.call::<ARGUMENTS_MAX>(context, arguments),
+        }
+    }
+
+    fn call<const N: usize>(&self, context: &mut EvalContext, arguments: &[Expression]) -> HostResult<Dynamic> {
         let mut values = [const { Dynamic::UNIT }; N];
         for (value, argument) in values.iter_mut().zip(arguments) {
             *value = context.eval_expression_tree(argument)?.flatten();
@@ -121,7 +128,7 @@ mod tests {
     fn direct(file: &str) -> Option<Expr> {
         let ast = Engine::new_raw().compile(file).expect("it compiles");
         let namespaces = ["host", "", "std/twins"].map(|name| (name.to_owned(), natives()));
-        let known = Known::to(&ast, "main.rhai", &Rc::new(RefCell::new(Namespaces::from_iter(namespaces))));
+        let known = Known::in_file(&ast, "main.rhai", &Rc::new(RefCell::new(Namespaces::from_iter(namespaces))));
         let mut made = None;
         ast.walk(&mut |path| {
             if let Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) = path.last() {

@@ -44,15 +44,11 @@ pub fn register(engine: &mut Engine) {
 
 fn evaluate(context: &mut EvalContext, inputs: &[Expression], made: &Dynamic) -> HostResult<Dynamic> {
     let made = made.read_lock::<Made>().expect("what is made here");
-    match (&*made, inputs.len()) {
-        (Made::Own(call), _) => call.run(context, inputs),
-        (Made::Property(reading), _) => reading.read(context, inputs),
-        (Made::Text(text), _) => text.written(context, inputs),
-        (Made::Call(site), 0) => site.call::<0>(context, inputs),
-        (Made::Call(site), 1) => site.call::<1>(context, inputs),
-        (Made::Call(site), 2) => site.call::<2>(context, inputs),
-        (Made::Call(site), 3) => site.call::<3>(context, inputs),
-        (Made::Call(site), _) => site.call::<4>(context, inputs),
+    match &*made {
+        Made::Call(site) => site.run(context, inputs),
+        Made::Own(call) => call.run(context, inputs),
+        Made::Property(reading) => reading.read(context, inputs),
+        Made::Text(text) => text.written(context, inputs),
     }
 }
 

@@ -3,6 +3,7 @@
 use rhai::{Dynamic, EvalContext, Expr, Expression, ImmutableString, Position};
 
 use super::{Made, made};
+use crate::script::error::placed;
 use crate::script::modules::HostResult;
 use crate::script::modules::http::Response;
 use crate::script::modules::http::response::{self, Property};
@@ -33,12 +34,7 @@ impl Reading {
         if let Some(value) = context.scope().get(&self.variable)
             && let Some(response) = value.read_lock::<Response>()
         {
-            return (self.read)(&response).map_err(|mut error| {
-                if error.position().is_none() {
-                    error.set_position(self.position);
-                }
-                error
-            });
+            return (self.read)(&response).map_err(|error| placed(error, self.position));
         }
         context.eval_expression_tree(&written[0])
     }

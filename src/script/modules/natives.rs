@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::HostResult;
 use crate::script::context::HostContext;
+use crate::script::error;
 
 /// The functions of one namespace, or of an imported file.
 #[derive(Clone, Default)]
@@ -179,12 +180,7 @@ where
         *has_context = true;
         *func = Rc::new(move |context, arguments| {
             let place = context.as_ref().map_or(Position::NONE, NativeCallContext::call_position);
-            inner(context, arguments).map_err(|mut error| {
-                if error.position().is_none() {
-                    error.set_position(place);
-                }
-                error
-            })
+            inner(context, arguments).map_err(|error| error::placed(error, place))
         });
     }
     native

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use rhai::{CallFnOptions, Dynamic, EvalAltResult, Scope};
 
-use super::shared;
+use super::{block_on, shared, stage, start};
 use crate::script::bridge::guard::Budget;
 use crate::script::bridge::stack::StackPool;
 use crate::script::context::HostContext;
 use crate::script::engine::Program;
 use crate::script::error::Sources;
+use crate::vu::{Cancel, Outcome};
 
 type Value = Result<Dynamic, Box<EvalAltResult>>;
 
@@ -150,6 +151,16 @@ fn functions_do_what_they_did() {
         ("fn f() { r.status } f()", "threw"),
         ("fn f() { let m = #{ a: 1 }; m.a += 1; m } [f(), f()]", "[#{\"a\": 2}, #{\"a\": 2}]"),
         ("fn f(x) { x += 1; x } let y = 1; [f(y), y]", "[2, 1]"),
+        ("fn f(x) { x += 1; x } fn g() { const A = 1; [f(A), A] } g()", "[2, 1]"),
+        (
+            "const A = [1]; fn f(a, b) { a.push(2); b[0] = 3; [a, b] } fn g() { [f(A, A), A] } g()",
+            "[[[1, 2], [3]], [1]]",
+        ),
+        ("const A = 1; fn f(x) { x += 1; x } fn g() { [f(A), f(1), A] } g()", "[2, 2, 1]"),
+        (
+            "fn f(x) { x.push(1); x } fn g() { let a = [0]; let h = || a; [f(a), a, h.call()] } g()",
+            "[[0, 1], [0], [0]]",
+        ),
         ("fn f() { } f()", "()"),
         ("fn f(x) { throw #{ code: x }; } fn g() { try { f(5) } catch (e) { e.code } } g()", "()"),
         ("import \"std/data\" as d; fn f() { d::no_such() } f()", "threw"),
@@ -159,8 +170,36 @@ fn functions_do_what_they_did() {
         ("fn f(n) { if n == 0 { NO } else { f(n - 1) } } f(9)", "threw"),
         ("fn f(a, b) { a - b } fn g() { f(f(5, 1), f(2, h())) } fn h() { 1 } g()", "3"),
         ("fn f() { this } fn g() { f() } g()", "threw"),
+        ("fn f(x) { x } fn g() { f(if true { return 7; } else { 1 }); 8 } g()", "7"),
+        ("fn f(x) { x } fn g() { loop { f(if true { break 3; } else { 1 }); } } g()", "3"),
+        ("fn g() { url::encode(if true { return 7; } else { `a` }); 8 } g()", "7"),
     ] {
         let told = same(script);
         assert!(told == gives || gives == "threw" && told.starts_with(gives), "{script}: {told}");
     }
+}
+
+/// `exit` ends all that is running, wherever it is called.
+#[test]
+fn exit_ends_the_iteration() {
+    let script = r#"
+        fn leave() { exit(5); }
+        fn journey(vu) {
+            print("before");
+            if vu.iteration == 0 { leave(); }
+            if vu.iteration == 1 { group("inner", || { leave(); print("no"); }); }
+            if vu.iteration == 2 { check(1, #{ "is": |x| { leave(); true } }); }
+            if vu.iteration == 3 { try { leave(); } catch { print("no"); } }
+            if vu.iteration == 4 { exit(); }
+            if vu.iteration > 4 { return; }
+            print("no");
+        }
+    "#;
+    let stage = stage(script);
+    let mut vu = stage.vu(1);
+    for iteration in 0..6 {
+        let outcome = block_on(vu.iterate(start(iteration), &Cancel::new()));
+        assert_eq!(outcome, Outcome::Completed, "iteration {iteration}: {:?}", stage.snapshot().errors);
+    }
+    assert_eq!(stage.log(), ["before"; 6]);
 }

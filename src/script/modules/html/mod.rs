@@ -83,10 +83,14 @@ fn attribute(tag: &StartTag<()>, name: &str) -> Option<String> {
     Some(text_of(&value.value))
 }
 
+/// Those of one kind, by its name in small letters.
+fn tags_named(html: &str, name: &str) -> impl Iterator<Item = StartTag<()>> {
+    start_tags(html).filter(move |tag| *tag.name == name.as_bytes()).take(FOUND_MAX)
+}
+
 fn tags(html: &str, name: &str) -> Array {
     let wanted = name.to_ascii_lowercase();
-    let tags = start_tags(html).filter(|tag| *tag.name == wanted.as_bytes()).take(FOUND_MAX);
-    let maps = tags.map(|tag| {
+    let maps = tags_named(html, &wanted).map(|tag| {
         let pairs = tag.attributes.iter();
         let map: Map = pairs.map(|(name, value)| (text_of(name).into(), text_of(&value.value).into())).collect();
         Dynamic::from_map(map)
@@ -98,8 +102,7 @@ fn tags(html: &str, name: &str) -> Array {
 #[must_use]
 pub fn input_value(html: &str, name: &str) -> Option<String> {
     bridge::on_worker_stack(|| {
-        let mut inputs = start_tags(html).filter(|tag| *tag.name == b"input").take(FOUND_MAX);
-        let field = inputs.find(|tag| attribute(tag, "name").is_some_and(|known| known == name))?;
+        let field = tags_named(html, "input").find(|tag| attribute(tag, "name").is_some_and(|known| known == name))?;
         attribute(&field, "value")
     })
 }
